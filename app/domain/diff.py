@@ -1,0 +1,46 @@
+"""The difference of two states, as the guide shows it (reference guide, "GET /api/sandbox/diff")."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.domain.patch import Patch, diff, leaves
+from app.domain.pointer import Path
+from app.domain.values import MISSING, State, Value, lookup
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What ``new`` has beside ``old``: exact paths with values in full. Arrays differ as whole values."""
+
+    added: Mapping[Path, Value]
+    removed: Mapping[Path, Value]
+    modified: Mapping[Path, tuple[Value, Value]]
+    patch: Patch
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.added or self.removed or self.modified)
+
+
+def difference(old: State, new: State) -> Difference:
+    """Return how ``new`` differs from ``old``.
+
+    Beside an entity that is not there, an object shows its members one by one, as beside ``{}``.
+    """
+    added: dict[Path, Value] = {}
+    removed: dict[Path, Value] = {}
+    modified: dict[Path, tuple[Value, Value]] = {}
+    for path, after in leaves(diff(_opened(old, new), _opened(new, old))):
+        before = lookup(old, path)
+        if before is MISSING:
+            assert after is not MISSING
+            added[path] = after
+        elif after is MISSING:
+            removed[path] = before
+        else:
+            modified[path] = (before, after)
+    return Difference(added, removed, modified, diff(old, new))
+
+
+def _opened(state: State, other: State) -> State:
+    return {} if state is MISSING and isinstance(other, dict) and other else state

@@ -1,0 +1,274 @@
+"""The one catalogue of refusals: code, kind, message, fields (semantics §10).
+
+The kinds know nothing of HTTP; ``app/rest/errors.py`` turns them into a status, ``schema/errors.py`` into
+GraphQL. Messages are for the person who made the mistake: what is wrong, and what would be right.
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import ClassVar
+
+
+class Kind(Enum):
+    """What sort of refusal it is; each door maps it once."""
+
+    MALFORMED = "malformed"
+    INVALID = "invalid"
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    STALE = "stale"
+    TOO_LARGE = "too_large"
+    UNSUPPORTED = "unsupported"
+    UNAVAILABLE = "unavailable"
+
+
+class DomainError(Exception):
+    """A refusal with data. ``code`` and ``kind`` belong to the class, ``fields`` to the occurrence."""
+
+    code: ClassVar[str]
+    kind: ClassVar[Kind]
+
+    def __init__(self, message: str, **fields: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.fields: Mapping[str, object] = fields
+
+
+class MalformedJson(DomainError):
+    code, kind = "malformed_json", Kind.MALFORMED
+
+
+class ValidationFailed(DomainError):
+    """Well-formed input that means nothing here; ``path`` says where."""
+
+    code, kind = "validation_failed", Kind.INVALID
+
+
+class BadRequest(DomainError):
+    """A request whose parts do not fit together, or a parameter that cannot be read."""
+
+    code, kind = "bad_request", Kind.MALFORMED
+
+
+class InvalidPath(DomainError):
+    code, kind = "invalid_path", Kind.INVALID
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"The path {path[:200]!r} cannot be read: {reason}.", path=path[:200])
+
+
+class ValueNotStorable(DomainError):
+    """JSON that is well formed but beyond what a document may hold; ``path`` says where."""
+
+    code, kind = "value_not_storable", Kind.INVALID
+
+
+class PatchFailed(DomainError):
+    """A JSON Patch operation that does not fit the document (RFC 6902 §5); nothing was changed."""
+
+    code, kind = "patch_failed", Kind.INVALID
+
+
+class PatchTestFailed(DomainError):
+    """A ``test`` operation of a JSON Patch found another value (RFC 6902 §4.6)."""
+
+    code, kind = "patch_test_failed", Kind.CONFLICT
+
+
+class UnknownKind(DomainError):
+    code, kind = "unknown_kind", Kind.NOT_FOUND
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"This project has no entities of the kind {name[:64]!r}.", entity_kind=name[:64])
+
+
+class Unauthenticated(DomainError):
+    code, kind = "unauthenticated", Kind.UNAUTHENTICATED
+
+
+class InvalidCredentials(DomainError):
+    code, kind = "invalid_credentials", Kind.UNAUTHENTICATED
+
+    def __init__(self) -> None:
+        super().__init__("The e-mail address or the password is wrong.")
+
+
+class Forbidden(DomainError):
+    code, kind = "forbidden", Kind.FORBIDDEN
+
+
+class TokenKindForbidden(DomainError):
+    """The operation needs a user's JWT, and an API key was given."""
+
+    code, kind = "jwt_required", Kind.FORBIDDEN
+
+    def __init__(self) -> None:
+        super().__init__("This operation needs a user's token from /api/auth/login, not an API key.")
+
+
+class SandboxSecretAccessDenied(DomainError):
+    code, kind = "sandbox_secret_access_denied", Kind.FORBIDDEN
+
+
+class NotFound(DomainError):
+    """Base of what is not there, or not there for this caller."""
+
+    code, kind = "not_found", Kind.NOT_FOUND
+
+
+class ProjectNotFound(NotFound):
+    code = "project_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such project, or you are not a member of it.")
+
+
+class EnvironmentNotFound(NotFound):
+    code = "environment_not_found"
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"There is no environment {reference[:200]!r} here.", environment=reference[:200])
+
+
+class DocumentNotFound(NotFound):
+    code = "document_not_found"
+
+    def __init__(self, entity_kind: str, key: str) -> None:
+        super().__init__(
+            f"There is no {entity_kind!r} document with the key {key[:256]!r} in this environment.",
+            entity_kind=entity_kind,
+            key=key[:256],
+        )
+
+
+class GenerationNotFound(NotFound):
+    code = "generation_not_found"
+
+
+class CheckpointNotFound(NotFound):
+    code = "checkpoint_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such checkpoint here.")
+
+
+class BackupNotFound(NotFound):
+    code = "backup_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such backup here.")
+
+
+class SnapshotNotFound(NotFound):
+    code = "snapshot_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such pinned snapshot here.")
+
+
+class StateNotFound(NotFound):
+    """A UUID names no layer, entity, generation, checkpoint, pin or environment of the project."""
+
+    code = "state_not_found"
+
+    def __init__(self, uuid: object) -> None:
+        super().__init__(f"No state of this project has the UUID {uuid}.", uuid=str(uuid))
+
+
+class VersionNotFound(NotFound):
+    """``as_of`` names a time or version before the environment existed, or one still to come."""
+
+    code = "version_not_found"
+
+
+class PathNotFound(NotFound):
+    code = "path_not_found"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"The document has nothing at {path[:200]!r}.", path=path[:200])
+
+
+class EmailTaken(DomainError):
+    code, kind = "email_taken", Kind.CONFLICT
+
+    def __init__(self) -> None:
+        super().__init__("An account with this e-mail address exists already.")
+
+
+class EnvironmentNameTaken(DomainError):
+    code, kind = "environment_name_taken", Kind.CONFLICT
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"An environment named {name!r} exists already in this project.", env_name=name)
+
+
+class EnvironmentArchived(DomainError):
+    code, kind = "environment_archived", Kind.CONFLICT
+
+    def __init__(self, reference: object) -> None:
+        super().__init__(
+            "This environment is archived; it can no longer be used.", environment=str(reference)
+        )
+
+
+class ProductionProtected(DomainError):
+    """An operation that production never allows, such as archiving it."""
+
+    code, kind = "production_protected", Kind.CONFLICT
+
+
+class InvalidTransition(DomainError):
+    code, kind = "invalid_transition", Kind.CONFLICT
+
+
+class WriteWhileRollingOut(DomainError):
+    code, kind = "environment_rolling_out", Kind.CONFLICT
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This environment is rolling out; abort or complete the rollout before writing to it."
+        )
+
+
+class DocumentRequired(DomainError):
+    code, kind = "document_required", Kind.CONFLICT
+
+    def __init__(self) -> None:
+        super().__init__("The project document cannot be deleted; replace it with {} to empty it.")
+
+
+class DepthLimitExceeded(DomainError):
+    code, kind = "depth_limit_exceeded", Kind.CONFLICT
+
+
+class VersionConflict(DomainError):
+    """The caller's ``If-Match`` or ``expectedVersion`` is no longer the document's version."""
+
+    code, kind = "version_conflict", Kind.STALE
+
+    def __init__(self, expected: str, current: str | None) -> None:
+        super().__init__(
+            "The document has changed since you read it; read it again and repeat your change.",
+            expected=expected[:200],
+            current=current,
+        )
+
+
+class BodyTooLarge(DomainError):
+    code, kind = "body_too_large", Kind.TOO_LARGE
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The body is larger than {limit:,} bytes.", limit=limit)
+
+
+class UnsupportedMediaType(DomainError):
+    code, kind = "unsupported_media_type", Kind.UNSUPPORTED
+
+
+class DatabaseUnavailable(DomainError):
+    code, kind = "database_unavailable", Kind.UNAVAILABLE
+
+    def __init__(self) -> None:
+        super().__init__("The database cannot be reached at the moment; try again.")
