@@ -208,9 +208,7 @@ class EnvironmentArchived(DomainError):
     code, kind = "environment_archived", Kind.CONFLICT
 
     def __init__(self, reference: object) -> None:
-        super().__init__(
-            "This environment is archived; it can no longer be used.", environment=str(reference)
-        )
+        super().__init__("This environment is archived; it can no longer be used.", environment=str(reference))
 
 
 class ProductionProtected(DomainError):
@@ -227,9 +225,7 @@ class WriteWhileRollingOut(DomainError):
     code, kind = "environment_rolling_out", Kind.CONFLICT
 
     def __init__(self) -> None:
-        super().__init__(
-            "This environment is rolling out; abort or complete the rollout before writing to it."
-        )
+        super().__init__("This environment is rolling out; abort or complete the rollout before writing to it.")
 
 
 class DocumentRequired(DomainError):

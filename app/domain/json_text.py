@@ -53,9 +53,7 @@ def _constant(name: str) -> NoReturn:
     raise _Refused(f"{name} is no JSON value")
 
 
-_decoder = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_number, parse_constant=_constant, strict=True
-)
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_float=_number, parse_constant=_constant, strict=True)
 
 
 def parse_json(raw: bytes | str) -> Value:

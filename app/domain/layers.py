@@ -1,4 +1,4 @@
-"""How the layers of a path become one document, and how a write becomes a layer (semantics §1, §11.3, §11.4)."""
+"""How the layers of a path become one document, and how a write becomes a layer (semantics §1, §11)."""
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256

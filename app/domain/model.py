@@ -135,7 +135,7 @@ class Generation:
 
     ``ancestors`` is its full line, root first, itself last; ``path`` the end of that line from the nearest
     whole-document generation down to itself. ``filter_uuid`` is the generation from which on a user is
-    visible only if it has a layer (a filtered fork), or None. ``version`` is the project version at its birth.
+    visible only if it has a layer (a filtered fork), or None. ``version`` is the project version then.
     """
 
     project_id: int
@@ -202,3 +202,20 @@ class Change:
     origin: Origin
     actor: str
     created_at: datetime
+
+
+class EntityStatus(StrEnum):
+    """How an entity differs between two states."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    MODIFIED = "modified"
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """A moment to read at: exactly one of a project version, a time, a checkpoint's UUID."""
+
+    version: int | None = None
+    time: datetime | None = None
+    checkpoint: UUID | None = None

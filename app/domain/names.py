@@ -1,0 +1,67 @@
+"""What names may look like: kinds, keys, environments, labels."""
+
+import re
+from typing import Final
+from unicodedata import normalize
+
+from app.domain.errors import ValidationFailed
+from app.domain.json_text import unstorable_text
+from app.domain.model import PROJECT_KEY, PROJECT_KIND
+
+MAX_KEY: Final = 256
+MAX_NAME: Final = 200
+_KIND: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+_UNSEEN: Final = re.compile("[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+TABLE_ALIASES: Final = {
+    "data_projects_project": PROJECT_KIND,
+    "data_projects_8dna": PROJECT_KIND,
+    "data_projects_user": "user",
+}
+
+
+def check_kind(kind: str) -> str:
+    """Return ``kind`` if it is well formed. Raises ValidationFailed."""
+    if not _KIND.fullmatch(kind):
+        raise ValidationFailed(
+            "A kind is a letter followed by up to 63 letters, digits, '_', '.' or '-'.", field="kind"
+        )
+    return kind
+
+
+def check_key(kind: str, key: str) -> str:
+    """Return ``key`` if an entity of ``kind`` may have it. Raises ValidationFailed."""
+    if not 1 <= len(key) <= MAX_KEY:
+        raise ValidationFailed(f"A key has 1 to {MAX_KEY} characters.", field="key")
+    if reason := unstorable_text(key):
+        raise ValidationFailed(f"The key cannot be used: {reason}.", field="key")
+    if kind == PROJECT_KIND and key != PROJECT_KEY:
+        raise ValidationFailed(
+            f"The one document of the kind {PROJECT_KIND!r} has the key {PROJECT_KEY!r}.", field="key"
+        )
+    return key
+
+
+def environment_name(name: str) -> str:
+    """Return the NFC form of an environment's name. Raises ValidationFailed.
+
+    Names that look like UUIDs, and characters that cannot be seen, would make a reference mean two things.
+    """
+    normal = normalize("NFC", name)
+    check_label(normal, "env_name")
+    if normal != normal.strip():
+        raise ValidationFailed("A name does not begin or end with white space.", field="env_name")
+    if _UNSEEN.search(normal):
+        raise ValidationFailed("A name has only characters that can be seen.", field="env_name")
+    if _UUID.fullmatch(normal):
+        raise ValidationFailed("A name must not look like a UUID.", field="env_name")
+    return normal
+
+
+def check_label(label: str, field: str) -> str:
+    """Return a label or name that people read, if it can be stored. Raises ValidationFailed."""
+    if not 1 <= len(label) <= MAX_NAME or not label.strip():
+        raise ValidationFailed(f"{field} has 1 to {MAX_NAME} characters.", field=field)
+    if reason := unstorable_text(label):
+        raise ValidationFailed(f"{field} cannot be used: {reason}.", field=field)
+    return label

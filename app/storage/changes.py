@@ -1,0 +1,282 @@
+"""Changes: the append-only record of writes, made in the statement that writes the layers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from app.domain.model import Change, Entity, Origin
+from app.domain.patch import Patch, diff, to_json
+from app.domain.values import MISSING, State, Value
+from app.storage import db
+from app.storage.codec import dumps, loads
+from app.storage.layers import Stack, stored_form
+
+_COLUMNS: Final = (
+    "change.version, change.entity_version, change.generation_uuid, change.env_uuid, change.forward,"
+    " change.reverse, change.origin, change.actor, change.created_at, entity.uuid AS entity_uuid, entity.kind,"
+    " entity.key"
+)
+_FROM: Final = "FROM change JOIN entity ON entity.project_id = change.project_id AND entity.uuid = change.entity_uuid"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where writes go and who makes them."""
+
+    project_id: int
+    env_uuid: UUID
+    generation_uuid: UUID
+    is_root: bool
+    origin: Origin
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class LayerWrite:
+    """One entity's new layer in a generation: from ``stack`` (as it was) to ``patch``, ``before`` to ``after``."""
+
+    stack: Stack
+    patch: Patch
+    before: State
+    after: State
+
+    @property
+    def shown_delta(self) -> int:
+        """Change in the number of entities shown: 1, 0 or -1."""
+        return int(self.after is not MISSING) - int(self.before is not MISSING)
+
+    def layer_uuid_in(self, place: Place) -> UUID | None:
+        """The uuid that a new layer must have: in production, the entity's own (semantics §1)."""
+        own = self.stack.own
+        if own:
+            return own.uuid
+        return self.stack.entity.uuid if place.is_root else None
+
+    def layer_reverse(self, place: Place) -> str | None:
+        """What turns the layer back into what it was; None in production, where ``reverse`` says it all."""
+        if place.is_root:
+            return None
+        own = self.stack.own
+        return dumps(to_json(diff(layer_value(self.patch), layer_value(own.patch if own else None))))
+
+
+def layer_value(patch: Patch | None) -> State:
+    """Return a layer as a JSON value, so that a layer's history is a patch too; MISSING for no layer."""
+    if patch is None:
+        return MISSING
+    form, data = stored_form(patch)
+    return {"form": form} if data is None else {"form": form, "data": loads(data)}
+
+
+_RECORD: Final = """
+WITH input AS (
+    SELECT * FROM unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::text[], $11::jsonb[], $12::jsonb[], $13::jsonb[],
+                         $14::jsonb[])
+    WITH ORDINALITY AS input (entity_uuid, layer_uuid, parent_uuid, form, data, forward, reverse, layer_reverse,
+                              position)
+), versioned AS (
+    UPDATE entity SET version = entity.version + 1 FROM input
+    WHERE entity.project_id = $1 AND entity.uuid = input.entity_uuid
+    RETURNING entity.uuid, entity.version
+), written AS (
+    INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, parent_uuid, form, data, version)
+    SELECT $1, input.entity_uuid, $2, coalesce(input.layer_uuid, gen_random_uuid()), input.parent_uuid, input.form,
+           input.data, versioned.version
+    FROM input JOIN versioned ON versioned.uuid = input.entity_uuid
+    ON CONFLICT (project_id, entity_uuid, generation_uuid)
+    DO UPDATE SET form = EXCLUDED.form, data = EXCLUDED.data, version = EXCLUDED.version
+    RETURNING layer.entity_uuid, layer.uuid
+), counted AS (
+    UPDATE project_counter SET version = version + (SELECT count(*) FROM written)
+    WHERE project_id = $1 RETURNING version
+), shown AS (
+    UPDATE generation SET entity_count = entity_count + $6::bigint FROM counted
+    WHERE $6::bigint <> 0 AND generation.project_id = $1 AND generation.uuid = $2
+)
+INSERT INTO change (project_id, version, env_uuid, generation_uuid, entity_uuid, entity_version, forward, reverse,
+                    layer_reverse, origin, actor, created_at)
+SELECT $1, counted.version - (SELECT count(*) FROM input) + input.position, $3, $2, input.entity_uuid,
+       versioned.version, input.forward, input.reverse, input.layer_reverse, $4, $5, clock_timestamp()
+FROM counted CROSS JOIN input JOIN versioned ON versioned.uuid = input.entity_uuid
+    JOIN written ON written.entity_uuid = input.entity_uuid
+RETURNING version, entity_version, entity_uuid, created_at,
+    (SELECT written.uuid FROM written WHERE written.entity_uuid = change.entity_uuid) AS layer_uuid
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    change: Change
+    layer_uuid: UUID
+
+
+async def record(place: Place, writes: Sequence[LayerWrite]) -> list[Recorded]:
+    """Write layers, bump versions and append the changes, in one statement; the entities are locked already.
+
+    The project's counter is locked here, last before COMMIT, so that versions are in commit order (§11.31).
+    """
+    if not writes:
+        return []
+    forward = [to_json(diff(write.before, write.after)) for write in writes]
+    reverse = [to_json(diff(write.after, write.before)) for write in writes]
+    forms = [stored_form(write.patch) for write in writes]
+    rows = await db.fetch(
+        _RECORD,
+        place.project_id,
+        place.generation_uuid,
+        place.env_uuid,
+        place.origin.value,
+        place.actor,
+        sum(write.shown_delta for write in writes),
+        [write.stack.entity.uuid for write in writes],
+        [write.layer_uuid_in(place) for write in writes],
+        [write.stack.above[-1].uuid if write.stack.above else None for write in writes],
+        [form for form, _ in forms],
+        [data for _, data in forms],
+        [dumps(patch) for patch in forward],
+        [dumps(patch) for patch in reverse],
+        [write.layer_reverse(place) for write in writes],
+    )
+    by_entity = {row["entity_uuid"]: row for row in rows}
+    if len(by_entity) != len(writes):
+        raise db.Retry
+    return [
+        _recorded(place, write.stack.entity, by_entity[write.stack.entity.uuid], forward[index], reverse[index])
+        for index, write in enumerate(writes)
+    ]
+
+
+def _recorded(
+    place: Place, entity: Entity, row: db.Record, forward: dict[str, Value], reverse: dict[str, Value]
+) -> Recorded:
+    change = Change(
+        version=row["version"],
+        entity=entity,
+        entity_version=row["entity_version"],
+        generation_uuid=place.generation_uuid,
+        env_uuid=place.env_uuid,
+        forward=forward,
+        reverse=reverse,
+        origin=place.origin,
+        actor=place.actor,
+        created_at=row["created_at"],
+    )
+    return Recorded(change, row["layer_uuid"])
+
+
+async def next_version(project_id: int) -> int:
+    """Take the next project version; to be called last before COMMIT."""
+    version: int = await db.fetchval(
+        "UPDATE project_counter SET version = version + 1 WHERE project_id = $1 RETURNING version", project_id
+    )
+    return version
+
+
+async def current_version(project_id: int) -> int:
+    """Return the version of the last change that was committed."""
+    version: int = await db.fetchval("SELECT version FROM project_counter WHERE project_id = $1", project_id)
+    return version
+
+
+async def version_at(project_id: int, time: datetime) -> int:
+    """Return the version of the last change at or before ``time``; 0 if there is none."""
+    version: int | None = await db.fetchval(
+        "SELECT max(version) FROM change WHERE project_id = $1 AND created_at <= $2", project_id, time
+    )
+    return version or 0
+
+
+def _from_row(project_id: int, row: db.Record) -> Change:
+    return Change(
+        version=row["version"],
+        entity=Entity(project_id, row["entity_uuid"], row["kind"], row["key"]),
+        entity_version=row["entity_version"],
+        generation_uuid=row["generation_uuid"],
+        env_uuid=row["env_uuid"],
+        forward=_flat(row["forward"]),
+        reverse=_flat(row["reverse"]),
+        origin=Origin(row["origin"]),
+        actor=row["actor"],
+        created_at=row["created_at"],
+    )
+
+
+def _flat(text: str) -> dict[str, Value]:
+    value = loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("a stored patch is no object")
+    return value
+
+
+async def list_page(
+    project_id: int, env_uuid: UUID | None, kind: str | None, key: str | None, limit: int, before: int | None
+) -> list[Change]:
+    """Return up to ``limit`` changes, newest first, of an environment, a kind, an entity, or all of them."""
+    rows = await db.fetch(
+        f"SELECT {_COLUMNS} {_FROM} WHERE change.project_id = $1 AND ($2::uuid IS NULL OR change.env_uuid = $2)"
+        " AND ($3::text IS NULL OR entity.kind = $3) AND ($4::text IS NULL OR entity.key = $4)"
+        " AND ($5::bigint IS NULL OR change.version < $5) ORDER BY change.version DESC LIMIT $6",
+        project_id,
+        env_uuid,
+        kind,
+        key,
+        before,
+        limit,
+    )
+    return [_from_row(project_id, row) for row in rows]
+
+
+async def last_touching(
+    project_id: int, entity_uuid: UUID, generation_uuid: UUID, pointer: str, until: int | None
+) -> Change | None:
+    """Return the last change of one layer that set or removed ``pointer``, something in it or around it."""
+    row = await db.fetchrow(
+        f"SELECT {_COLUMNS} {_FROM} WHERE change.project_id = $1 AND change.entity_uuid = $2"
+        " AND change.generation_uuid = $3 AND ($5::bigint IS NULL OR change.version <= $5)"
+        " AND EXISTS (SELECT FROM (SELECT jsonb_object_keys(change.forward -> 'set') UNION ALL"
+        "  SELECT jsonb_array_elements_text(change.forward -> 'unset')) AS touched (pointer)"
+        "  WHERE touched.pointer = $4 OR starts_with($4, touched.pointer || '/')"
+        "  OR starts_with(touched.pointer, $4 || '/')) ORDER BY change.version DESC LIMIT 1",
+        project_id,
+        entity_uuid,
+        generation_uuid,
+        pointer,
+        until,
+    )
+    return _from_row(project_id, row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerHistory:
+    """What a change did to one layer: how to undo it. ``layer_reverse`` is None in production."""
+
+    entity_uuid: UUID
+    generation_uuid: UUID
+    reverse: dict[str, Value]
+    layer_reverse: dict[str, Value] | None
+
+
+async def since(
+    project_id: int, entity_uuids: Sequence[UUID], generation_uuids: Sequence[UUID], version: int
+) -> list[LayerHistory]:
+    """Return what happened to the layers of entities in generations after ``version``, newest first."""
+    rows = await db.fetch(
+        "SELECT entity_uuid, generation_uuid, reverse, layer_reverse FROM change"
+        " WHERE project_id = $1 AND entity_uuid = ANY($2::uuid[]) AND generation_uuid = ANY($3::uuid[])"
+        " AND version > $4 ORDER BY version DESC",
+        project_id,
+        entity_uuids,
+        generation_uuids,
+        version,
+    )
+    return [
+        LayerHistory(
+            row["entity_uuid"],
+            row["generation_uuid"],
+            _flat(row["reverse"]),
+            _flat(row["layer_reverse"]) if row["layer_reverse"] else None,
+        )
+        for row in rows
+    ]

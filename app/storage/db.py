@@ -1,0 +1,234 @@
+"""The one way to the database: a pool, a transaction that cannot leak, and retries of what may be retried.
+
+Piccolo's own ``transaction()`` keeps its connection after a failing COMMIT and joins silently when nested, so
+it is not used here. Inside ``transaction()`` all calls of this module in the same task share its connection,
+and must follow one another: never ``gather`` there, never load through a DataLoader.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from app.domain.errors import DatabaseUnavailable
+
+Record: TypeAlias = asyncpg.Record
+Connection: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ATTEMPTS: Final = 4
+_SESSION: Final = {
+    "application_name": "strata",
+    "statement_timeout": "5s",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "10s",
+    "jit": "off",
+    "timezone": "UTC",
+}
+_UNREACHABLE: Final = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.AdminShutdownError,
+    asyncpg.InterfaceError,
+)
+
+
+class Retry(Exception):
+    """What was read is no longer so; the whole transaction is to be run again."""
+
+
+_RETRIABLE: Final = (
+    Retry,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+)
+
+
+@dataclass(slots=True)
+class StatementCount:
+    count: int = 0
+
+
+_pool: "asyncpg.Pool[Record] | None" = None
+_current: ContextVar["Connection | None"] = ContextVar("connection", default=None)
+_counted: ContextVar[StatementCount | None] = ContextVar("counted", default=None)
+
+
+async def open_pool(dsn: str, size: int) -> None:
+    """Open the pool of this process. Raises DatabaseUnavailable if the database cannot be reached."""
+    global _pool
+    try:
+        _pool = await asyncpg.create_pool(
+            dsn,
+            min_size=min(2, size),
+            max_size=size,
+            server_settings=_SESSION,
+            reset=_leave_clean,
+            timeout=10,
+        )
+    except _UNREACHABLE as error:
+        raise DatabaseUnavailable from error
+
+
+async def close_pool() -> None:
+    """Close the pool; open work gets a moment to end."""
+    global _pool
+    pool, _pool = _pool, None
+    if pool is not None:
+        try:
+            await asyncio.wait_for(pool.close(), timeout=10)
+        except TimeoutError:
+            pool.terminate()
+
+
+async def _leave_clean(connection: Connection) -> None:
+    # Settings, temporary tables and locks of this project end with their transaction, so a connection needs
+    # no DISCARD on its way back; only a transaction that somebody left open would make it dirty.
+    if connection.is_in_transaction():
+        await connection.execute("ROLLBACK")
+
+
+@asynccontextmanager
+async def connection() -> AsyncIterator[Connection]:
+    """Give the current transaction's connection, or one of the pool for the moment."""
+    current = _current.get()
+    if current is not None:
+        yield current
+        return
+    if _pool is None:
+        raise DatabaseUnavailable
+    try:
+        acquired = await _pool.acquire(timeout=10)
+    except _UNREACHABLE as error:
+        raise DatabaseUnavailable from error
+    try:
+        yield acquired
+    finally:
+        await _pool.release(acquired)
+
+
+@asynccontextmanager
+async def transaction(
+    isolation: Literal["read_committed", "repeatable_read"] = "read_committed",
+    *,
+    readonly: bool = False,
+    statement_timeout: str | None = None,
+) -> AsyncIterator[None]:
+    """Run the block in one transaction; an error inside, or of COMMIT itself, leaves nothing behind.
+
+    Not to be nested: a service never calls a service. ``statement_timeout`` is PostgreSQL's notation, as ``5min``.
+    """
+    if _current.get() is not None:
+        raise RuntimeError("a transaction is open in this task already")
+    async with connection() as acquired:
+        token = _current.set(acquired)
+        try:
+            async with acquired.transaction(isolation=isolation, readonly=readonly):
+                if statement_timeout is not None:
+                    await acquired.execute(
+                        "SELECT set_config('statement_timeout', $1, true),"
+                        " set_config('idle_in_transaction_session_timeout', $1, true)",
+                        statement_timeout,
+                    )
+                yield
+        finally:
+            _current.reset(token)
+
+
+def atomic(
+    isolation: Literal["read_committed", "repeatable_read"] = "read_committed",
+    *,
+    statement_timeout: str | None = None,
+) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
+    """Make a coroutine function one transaction that is run again, up to three times, when it lost a race."""
+
+    def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+        @wraps(function)
+        async def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    async with transaction(isolation, statement_timeout=statement_timeout):
+                        return await function(*args, **kwargs)
+                except _RETRIABLE as error:
+                    if attempt == ATTEMPTS:
+                        raise DatabaseUnavailable from error
+                await asyncio.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311
+            raise AssertionError("unreachable")
+
+        return run
+
+    return decorate
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    counter = _counted.get()
+    if counter is not None:
+        counter.count += 1
+    try:
+        yield
+    except _UNREACHABLE as error:
+        raise DatabaseUnavailable from error
+
+
+async def fetch(sql: str, *args: object) -> list[Record]:
+    """Return all rows of one statement."""
+    async with connection() as acquired:
+        with _translated():
+            return await acquired.fetch(sql, *args)
+
+
+async def fetchrow(sql: str, *args: object) -> Record | None:
+    """Return the first row of one statement, or None."""
+    async with connection() as acquired:
+        with _translated():
+            return await acquired.fetchrow(sql, *args)
+
+
+async def fetchval(sql: str, *args: object) -> Any:
+    """Return the first value of the first row of one statement, or None."""
+    async with connection() as acquired:
+        with _translated():
+            return await acquired.fetchval(sql, *args)
+
+
+async def execute(sql: str, *args: object) -> int:
+    """Run one statement and return how many rows it touched."""
+    async with connection() as acquired:
+        with _translated():
+            status = await acquired.execute(sql, *args)
+    count = status.rsplit(" ", 1)[-1]
+    return int(count) if count.isdigit() else 0
+
+
+async def copy(table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Load ``rows`` by COPY; only inside a transaction, so that all or none arrive."""
+    current = _current.get()
+    if current is None:
+        raise RuntimeError("COPY outside a transaction")
+    with _translated():
+        await current.copy_records_to_table(table, columns=columns, records=rows)
+
+
+@contextmanager
+def count_statements() -> Iterator[StatementCount]:
+    """Count the statements that the block sends, tasks started inside it included."""
+    counter = StatementCount()
+    token = _counted.set(counter)
+    try:
+        yield counter
+    finally:
+        _counted.reset(token)

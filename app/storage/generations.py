@@ -1,0 +1,185 @@
+"""Generations: the nodes of a project's tree."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+from uuid import UUID
+
+from app.domain.model import Environment, Generation, GenerationKind
+from app.storage import db, environments
+
+_NAMES: Final = (
+    "project_id uuid number kind env_uuid parent_uuid ancestors path filter_uuid sealed label entity_count"
+    " version created_at created_by"
+).split()
+COLUMNS: Final = ", ".join(f"gen.{name} AS gen_{name}" for name in _NAMES)
+
+
+def from_row(row: db.Record) -> Generation:
+    """Return the generation of a row with ``COLUMNS``."""
+    return Generation(
+        project_id=row["gen_project_id"],
+        uuid=row["gen_uuid"],
+        number=row["gen_number"],
+        kind=GenerationKind(row["gen_kind"]),
+        env_uuid=row["gen_env_uuid"],
+        parent_uuid=row["gen_parent_uuid"],
+        ancestors=tuple(row["gen_ancestors"]),
+        path=tuple(row["gen_path"]),
+        filter_uuid=row["gen_filter_uuid"],
+        sealed=row["gen_sealed"],
+        label=row["gen_label"],
+        entity_count=row["gen_entity_count"],
+        version=row["gen_version"],
+        created_at=row["gen_created_at"],
+        created_by=row["gen_created_by"],
+    )
+
+
+async def get(project_ids: Iterable[int], uuid: UUID) -> Generation | None:
+    """Return the generation with ``uuid`` in one of the projects."""
+    row = await db.fetchrow(
+        f"SELECT {COLUMNS} FROM generation gen WHERE gen.project_id = ANY($1::int[]) AND gen.uuid = $2",
+        list(project_ids),
+        uuid,
+    )
+    return from_row(row) if row else None
+
+
+async def get_many(project_id: int, uuids: Iterable[UUID]) -> dict[UUID, Generation]:
+    """Return those of ``uuids`` that are generations of the project."""
+    rows = await db.fetch(
+        f"SELECT {COLUMNS} FROM generation gen WHERE gen.project_id = $1 AND gen.uuid = ANY($2::uuid[])",
+        project_id,
+        list(uuids),
+    )
+    return {row["gen_uuid"]: from_row(row) for row in rows}
+
+
+async def tree(project_id: int) -> list[Generation]:
+    """Return all generations of the project's tree, parents before children."""
+    rows = await db.fetch(
+        f"SELECT {COLUMNS} FROM generation gen WHERE gen.project_id = $1 AND gen.kind IN ('line', 'checkpoint')"
+        " ORDER BY cardinality(gen.ancestors), gen.version, gen.uuid",
+        project_id,
+    )
+    return [from_row(row) for row in rows]
+
+
+async def tree_with_environments(project_id: int, root_uuid: UUID | None) -> list[tuple[Generation, Environment]]:
+    """Return the tree below ``root_uuid`` (default: all of it), each node with its environment."""
+    rows = await db.fetch(
+        f"SELECT {COLUMNS}, {environments.COLUMNS} FROM generation gen"
+        " JOIN environment env ON env.project_id = gen.project_id AND env.uuid = gen.env_uuid"
+        " WHERE gen.project_id = $1 AND gen.kind IN ('line', 'checkpoint')"
+        " AND ($2::uuid IS NULL OR $2 = ANY (gen.ancestors))"
+        " ORDER BY cardinality(gen.ancestors), gen.version, gen.uuid",
+        project_id,
+        root_uuid,
+    )
+    known: dict[UUID, Environment] = {}
+    nodes = []
+    for row in rows:
+        env_uuid = row["env_uuid"]
+        if env_uuid not in known:
+            known[env_uuid] = environments.from_row(row)
+        nodes.append((from_row(row), known[env_uuid]))
+    return nodes
+
+
+async def list_page(
+    project_id: int,
+    kind: GenerationKind,
+    env_uuid: UUID | None,
+    limit: int,
+    before: tuple[str | int, ...] | None,
+) -> list[Generation]:
+    """Return up to ``limit`` snapshots of a kind, newest first; ``before`` is the sort key of the last one."""
+    rows = await db.fetch(
+        f"SELECT {COLUMNS} FROM generation gen WHERE gen.project_id = $1 AND gen.kind = $2"
+        " AND ($3::uuid IS NULL OR gen.env_uuid = $3)"
+        " AND ($4::bigint IS NULL OR (gen.version, gen.uuid::text) < ($4, $5::text))"
+        " ORDER BY gen.version DESC, gen.uuid::text DESC LIMIT $6",
+        project_id,
+        kind.value,
+        env_uuid,
+        *(before or (None, None)),
+        limit,
+    )
+    return [from_row(row) for row in rows]
+
+
+async def add(generation: Generation) -> None:
+    """Insert a generation; its clock is the database's."""
+    await db.execute(
+        "INSERT INTO generation (project_id, uuid, number, kind, env_uuid, parent_uuid, ancestors, path, filter_uuid,"
+        " sealed, label, entity_count, version, created_at, created_by)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, clock_timestamp(), $14)",
+        generation.project_id,
+        generation.uuid,
+        generation.number,
+        generation.kind.value,
+        generation.env_uuid,
+        generation.parent_uuid,
+        list(generation.ancestors),
+        list(generation.path),
+        generation.filter_uuid,
+        generation.sealed,
+        generation.label,
+        generation.entity_count,
+        generation.version,
+        generation.created_by,
+    )
+
+
+async def set_count_and_version(project_id: int, uuid: UUID, entity_count: int, version: int) -> Generation:
+    """Complete a snapshot whose size is known only once it is taken."""
+    row = await db.fetchrow(
+        "UPDATE generation gen SET entity_count = $3, version = $4"
+        f" WHERE gen.project_id = $1 AND gen.uuid = $2 RETURNING {COLUMNS}",
+        project_id,
+        uuid,
+        entity_count,
+        version,
+    )
+    if row is None:
+        raise LookupError(f"generation {uuid} is gone")
+    return from_row(row)
+
+
+async def seal(project_id: int, uuid: UUID) -> None:
+    """Close a generation to writes for ever."""
+    await db.execute(
+        "UPDATE generation SET sealed = true WHERE project_id = $1 AND uuid = $2 AND NOT sealed",
+        project_id,
+        uuid,
+    )
+
+
+async def delete(project_id: int, uuid: UUID) -> None:
+    """Remove a snapshot and its layers."""
+    await db.execute("DELETE FROM layer WHERE project_id = $1 AND generation_uuid = $2", project_id, uuid)
+    await db.execute("DELETE FROM generation WHERE project_id = $1 AND uuid = $2", project_id, uuid)
+
+
+async def count_entities(project_id: int, path: Sequence[UUID]) -> int:
+    """Return how many entities the end of ``path`` shows, from its counters (semantics §11.32)."""
+    count: int = await db.fetchval(
+        "SELECT sum(entity_count)::bigint FROM generation WHERE project_id = $1 AND uuid = ANY($2::uuid[])",
+        project_id,
+        list(path),
+    )
+    return count
+
+
+async def at_version(project_id: int, env_uuid: UUID, version: int) -> Generation | None:
+    """Return what was the head of an environment at a project version, or None before its birth."""
+    row = await db.fetchrow(
+        f"SELECT {COLUMNS} FROM generation gen WHERE gen.project_id = $1 AND gen.env_uuid = $2 AND gen.version <= $3"
+        " AND (gen.kind = 'line' OR (gen.kind = 'checkpoint' AND EXISTS (SELECT FROM environment env"
+        "      WHERE env.project_id = $1 AND env.uuid = $2 AND env.env_type <> 'production')))"
+        " ORDER BY gen.version DESC, gen.number DESC LIMIT 1",
+        project_id,
+        env_uuid,
+        version,
+    )
+    return from_row(row) if row else None

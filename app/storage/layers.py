@@ -1,0 +1,212 @@
+"""Layers: reading the stacks that documents are resolved from. Writing them is ``changes.record``'s work."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from uuid import UUID
+
+from app.domain.layers import resolve, version_tag
+from app.domain.model import Document, Entity, Generation
+from app.domain.patch import NOTHING, REMOVE, Patch, Replace, from_json, to_json
+from app.domain.values import MISSING, State
+from app.storage import db
+from app.storage.codec import dumps, loads
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentKey:
+    """Names one document in one generation."""
+
+    generation_uuid: UUID
+    kind: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    uuid: UUID
+    generation_uuid: UUID
+    form: str
+    data: str | None
+    version: int
+
+    @property
+    def patch(self) -> Patch:
+        return patch_of(self.form, self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The layers of one entity on the path of one generation, uppermost ancestor first.
+
+    ``in_sight`` is False for a user that a filtered fork left outside.
+    """
+
+    entity: Entity
+    generation_uuid: UUID
+    layers: Sequence[Layer] = field(default_factory=tuple)
+    in_sight: bool = True
+
+    @property
+    def state(self) -> State:
+        return resolve(layer.patch for layer in self.layers) if self.in_sight else MISSING
+
+    @property
+    def version(self) -> str:
+        return version_tag(self.generation_uuid, [layer.version for layer in self.layers])
+
+    @property
+    def own(self) -> Layer | None:
+        """The layer of the generation itself."""
+        last = self.layers[-1] if self.layers else None
+        return last if last and last.generation_uuid == self.generation_uuid else None
+
+    @property
+    def above(self) -> Sequence[Layer]:
+        """The layers of the ancestors."""
+        return self.layers[:-1] if self.own else self.layers
+
+    @property
+    def above_state(self) -> State:
+        """What the parent shows, whether or not a filter hides it here."""
+        return resolve(layer.patch for layer in self.above)
+
+    def document(self) -> Document:
+        """Return the stack as the document that readers see."""
+        own = self.own
+        patch = own.patch if own else NOTHING
+        return Document(
+            entity=self.entity,
+            generation_uuid=self.generation_uuid,
+            state=self.state,
+            version=self.version,
+            layer_uuid=self.layers[-1].uuid if self.layers else None,
+            overrides=to_json(patch) if self.above else to_json(NOTHING),
+        )
+
+
+def patch_of(form: str, data: str | None) -> Patch:
+    """Return what a stored layer says."""
+    if data is None:
+        return REMOVE
+    value = loads(data)
+    if form == "whole":
+        return Replace(value)
+    if not isinstance(value, dict):
+        raise ValueError("a stored patch is no object")
+    return from_json(value)
+
+
+def stored_form(patch: Patch) -> tuple[str, str | None]:
+    """Return form and data under which a layer is stored."""
+    if not isinstance(patch, Replace):
+        return "patch", dumps(to_json(patch))
+    if patch.state is MISSING:
+        return "tombstone", None
+    return "whole", dumps(patch.state)
+
+
+# In a filtered generation a user is in sight only if the filter's generation or one below it has a layer of
+# it; a checkpoint below the filter holds nobody else, so from there on the filter is not on the path any more.
+IN_SIGHT: Final = (
+    "(entity.kind <> 'user' OR gen.filter_uuid IS NULL"
+    " OR array_position(gen.path, gen.filter_uuid) IS NULL"
+    " OR EXISTS (SELECT FROM layer seen WHERE seen.project_id = entity.project_id"
+    "    AND seen.entity_uuid = entity.uuid"
+    "    AND seen.generation_uuid = ANY (gen.path[array_position(gen.path, gen.filter_uuid):])))"
+)
+
+# Shown is what the nearest layer that does not merge makes whole: merging layers change no visibility.
+SHOWN: Final = (
+    "(SELECT shape.form FROM layer shape WHERE shape.project_id = entity.project_id"
+    " AND shape.entity_uuid = entity.uuid AND shape.generation_uuid = ANY (gen.path) AND shape.form <> 'patch'"
+    " ORDER BY array_position(gen.path, shape.generation_uuid) DESC LIMIT 1) = 'whole'"
+)
+
+_STACK_COLUMNS: Final = (
+    "entity.uuid AS entity_uuid, entity.kind, entity.key, gen.uuid AS gen_uuid, layer.uuid AS layer_uuid,"
+    f" layer.generation_uuid, layer.form, layer.data, layer.version, {IN_SIGHT} AS in_sight"
+)
+_LAYERS_ON_PATH: Final = (
+    "LEFT JOIN layer ON layer.project_id = entity.project_id AND layer.entity_uuid = entity.uuid"
+    " AND layer.generation_uuid = ANY (gen.path)"
+)
+_BY_DEPTH: Final = "array_position(gen.path, layer.generation_uuid)"
+
+
+def _stacks(project_id: int, rows: Iterable[db.Record]) -> dict[tuple[UUID, UUID], Stack]:
+    """Group rows that are ordered by depth into stacks, keyed by (generation, entity)."""
+    heads: dict[tuple[UUID, UUID], tuple[Entity, bool]] = {}
+    layers: dict[tuple[UUID, UUID], list[Layer]] = {}
+    for row in rows:
+        at = (row["gen_uuid"], row["entity_uuid"])
+        if at not in heads:
+            heads[at] = (Entity(project_id, row["entity_uuid"], row["kind"], row["key"]), row["in_sight"])
+            layers[at] = []
+        if row["layer_uuid"] is not None:
+            layers[at].append(
+                Layer(row["layer_uuid"], row["generation_uuid"], row["form"], row["data"], row["version"])
+            )
+    return {at: Stack(entity, at[0], tuple(layers[at]), seen) for at, (entity, seen) in heads.items()}
+
+
+async def stacks(project_id: int, keys: Sequence[DocumentKey]) -> list[Stack | None]:
+    """Return the stack of each key in one statement; None where no such entity was ever named."""
+    rows = await db.fetch(
+        f"SELECT {_STACK_COLUMNS} FROM unnest($2::uuid[], $3::text[], $4::text[]) AS wanted (generation, kind, key)"
+        " JOIN generation gen ON gen.project_id = $1 AND gen.uuid = wanted.generation"
+        " JOIN entity ON entity.project_id = $1 AND entity.kind = wanted.kind AND entity.key = wanted.key"
+        f" {_LAYERS_ON_PATH} ORDER BY {_BY_DEPTH}",
+        project_id,
+        [key.generation_uuid for key in keys],
+        [key.kind for key in keys],
+        [key.key for key in keys],
+    )
+    named = {
+        DocumentKey(at[0], stack.entity.kind, stack.entity.key): stack
+        for at, stack in _stacks(project_id, rows).items()
+    }
+    return [named.get(key) for key in keys]
+
+
+async def stacks_of(project_id: int, generation_uuid: UUID, entity_uuids: Sequence[UUID]) -> dict[UUID, Stack]:
+    """Return the stacks of entities in one generation, by entity."""
+    rows = await db.fetch(
+        f"SELECT {_STACK_COLUMNS} FROM generation gen"
+        " JOIN entity ON entity.project_id = $1 AND entity.uuid = ANY ($3::uuid[])"
+        f" {_LAYERS_ON_PATH} WHERE gen.project_id = $1 AND gen.uuid = $2 ORDER BY {_BY_DEPTH}",
+        project_id,
+        generation_uuid,
+        entity_uuids,
+    )
+    return {at[1]: stack for at, stack in _stacks(project_id, rows).items()}
+
+
+async def list_page(
+    generation: Generation,
+    kind: str | None,
+    limit: int,
+    after: tuple[str, str] | None,
+    *,
+    shown_only: bool = True,
+) -> list[Stack]:
+    """Return up to ``limit`` stacks by kind and key, in one statement: those that the generation shows.
+
+    ``shown_only=False`` gives every entity ever named, for a reader who winds the stacks back in time.
+    """
+    visible = f"{SHOWN} AND {IN_SIGHT}" if shown_only else "true"
+    rows = await db.fetch(
+        "WITH page AS (SELECT entity.* FROM generation gen JOIN entity ON entity.project_id = gen.project_id"
+        "  WHERE gen.project_id = $1 AND gen.uuid = $2 AND ($3::text IS NULL OR entity.kind = $3)"
+        f"  AND ($4::text IS NULL OR (entity.kind, entity.key) > ($4, $5::text)) AND {visible}"
+        "  ORDER BY entity.kind, entity.key LIMIT $6)"
+        f" SELECT {_STACK_COLUMNS} FROM page entity"
+        " JOIN generation gen ON gen.project_id = $1 AND gen.uuid = $2"
+        f" {_LAYERS_ON_PATH} ORDER BY entity.kind, entity.key, {_BY_DEPTH}",
+        generation.project_id,
+        generation.uuid,
+        kind,
+        *(after or (None, None)),
+        limit,
+    )
+    return list(_stacks(generation.project_id, rows).values())

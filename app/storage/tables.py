@@ -1,0 +1,149 @@
+"""The tables as Piccolo sees them: columns and their types, nothing else.
+
+Keys and constraints that Piccolo cannot say stand in the migrations; a test compares both with the database.
+"""
+
+from piccolo.columns import (
+    JSONB,
+    UUID,
+    Array,
+    BigInt,
+    Boolean,
+    Bytea,
+    Integer,
+    Serial,
+    SmallInt,
+    Text,
+    Timestamptz,
+)
+from piccolo.table import Table
+
+
+class Account(Table, tablename="account"):
+    uuid = UUID(primary_key=True)
+    email = Text(unique=True)
+    password_hash = Text(secret=True)
+    created_at = Timestamptz()
+
+
+class SigningKey(Table, tablename="signing_key"):
+    kid = Text(primary_key=True)
+    private_pem = Text(secret=True)
+    created_at = Timestamptz()
+
+
+class Project(Table, tablename="project"):
+    project_id = Serial(primary_key=True)
+    name = Text()
+    plan = Text()
+    production_uuid = UUID()
+    created_at = Timestamptz()
+
+
+class ProjectCounter(Table, tablename="project_counter"):
+    project_id = Integer(primary_key=True)
+    version = BigInt()
+
+
+class Member(Table, tablename="member"):
+    project_id = Integer(primary_key=True)
+    account_uuid = UUID()
+    role = Text()
+    created_at = Timestamptz()
+
+
+class ApiKey(Table, tablename="api_key"):
+    project_id = Integer()
+    uuid = UUID(primary_key=True)
+    name = Text()
+    prefix = Text(unique=True)
+    secret_hash = Bytea(secret=True)
+    scopes = Array(base_column=Text())
+    created_by = UUID()
+    created_at = Timestamptz()
+    expires_at = Timestamptz(null=True)
+    revoked_at = Timestamptz(null=True)
+
+
+class Environment(Table, tablename="environment"):
+    project_id = Integer()
+    uuid = UUID(primary_key=True)
+    name = Text()
+    env_type = Text()
+    status = Text()
+    head_uuid = UUID()
+    pinned_uuid = UUID(null=True)
+    parent_env_uuid = UUID(null=True)
+    traffic_weight = SmallInt()
+    rollout_steps = JSONB()
+    segments = JSONB()
+    ab_seed = Text()
+    shadow_writes = Boolean()
+    shadow_overwrite = Boolean()
+    expires_at = Timestamptz(null=True)
+    created_at = Timestamptz()
+    updated_at = Timestamptz()
+
+
+class Generation(Table, tablename="generation"):
+    project_id = Integer()
+    uuid = UUID(primary_key=True)
+    number = Integer()
+    kind = Text()
+    env_uuid = UUID()
+    parent_uuid = UUID(null=True)
+    ancestors = Array(base_column=UUID())
+    path = Array(base_column=UUID())
+    filter_uuid = UUID(null=True)
+    sealed = Boolean()
+    label = Text(null=True)
+    entity_count = BigInt()
+    version = BigInt()
+    created_at = Timestamptz()
+    created_by = Text()
+
+
+class Entity(Table, tablename="entity"):
+    project_id = Integer()
+    uuid = UUID(primary_key=True)
+    kind = Text()
+    key = Text()
+    version = BigInt()
+
+
+class Layer(Table, tablename="layer"):
+    project_id = Integer()
+    entity_uuid = UUID()
+    generation_uuid = UUID()
+    uuid = UUID(primary_key=True)
+    parent_uuid = UUID(null=True)
+    form = Text()
+    data = JSONB(null=True)
+    version = BigInt()
+
+
+class Change(Table, tablename="change"):
+    project_id = Integer()
+    version = BigInt(primary_key=True)
+    env_uuid = UUID()
+    generation_uuid = UUID()
+    entity_uuid = UUID()
+    entity_version = BigInt()
+    forward = JSONB()
+    reverse = JSONB()
+    layer_reverse = JSONB(null=True)
+    origin = Text()
+    actor = Text()
+    created_at = Timestamptz()
+
+
+class Manifest(Table, tablename="manifest"):
+    project_id = Integer()
+    uuid = UUID(primary_key=True)
+    env_uuid = UUID()
+    generation_uuid = UUID()
+    source_generation_uuid = UUID()
+    forked_count = BigInt()
+    user_filter = JSONB(null=True)
+    actor = Text()
+    created_at = Timestamptz()
