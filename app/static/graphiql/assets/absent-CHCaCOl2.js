@@ -1,0 +1,1 @@
+var e=class{},t=class{},n=class{},r={};export{e as DiffEditorWidget,t as EmbeddedDiffEditorWidget,n as MultiDiffEditorWidget,r as default};

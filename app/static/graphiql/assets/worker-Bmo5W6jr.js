@@ -1,0 +1,1 @@
+const e={graphql:()=>import(`./graphql.worker-w8ZoW1ub.js`),json:()=>import(`./json.worker-BqDr7wPu.js`)},t=()=>import(`./editor.worker-BMNlI_kU.js`),n=[];self.onmessage=e=>n.push(e),(e[self.name]??t)().then(()=>n.forEach(e=>self.onmessage(e)));
