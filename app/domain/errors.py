@@ -190,6 +190,12 @@ class PathNotFound(NotFound):
         super().__init__(f"The document has nothing at {path[:200]!r}.", path=path[:200])
 
 
+class Conflict(DomainError):
+    """What is asked for cannot be done as things stand."""
+
+    code, kind = "conflict", Kind.CONFLICT
+
+
 class EmailTaken(DomainError):
     code, kind = "email_taken", Kind.CONFLICT
 

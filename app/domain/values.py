@@ -69,3 +69,21 @@ def lookup(state: State, path: tuple[str, ...]) -> State:
 
 def _is_index(key: str) -> bool:
     return key.isascii() and key.isdigit() and len(key) < 10 and (key == "0" or key[0] != "0")
+
+
+def put(state: State, path: tuple[str, ...], value: Value) -> Value:
+    """Return ``state`` with ``value`` at ``path``; objects on the way are made where nothing stands.
+
+    Raises LookupError where the path leads into a scalar or past the end of an array.
+    """
+    if not path:
+        return value
+    key, rest = path[0], path[1:]
+    if isinstance(state, list):
+        if not _is_index(key) or int(key) >= len(state):
+            raise LookupError(key)
+        return [put(item, rest, value) if index == int(key) else item for index, item in enumerate(state)]
+    if state is not MISSING and not isinstance(state, dict):
+        raise LookupError(key)
+    members = {} if state is MISSING else state
+    return {**members, key: put(members.get(key, MISSING), rest, value)}

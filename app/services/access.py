@@ -101,20 +101,33 @@ async def environment_in_context(project_id: int, reference: str | None) -> Envi
 
     Raises EnvironmentNotFound, EnvironmentArchived.
     """
-    if reference is None:
+    named = normal_reference(reference)
+    if named is None:
         return await environments.production(project_id)
-    uuid = as_uuid(reference)
-    if uuid is not None:
-        environment = await environments.get([project_id], uuid)
-    elif unstorable_text(reference) is None:
-        environment = await environments.find_by_name(project_id, normalize("NFC", reference))
+    if isinstance(named, UUID):
+        environment = await environments.get([project_id], named)
     else:
-        environment = None
+        environment = await environments.find_by_name(project_id, named)
     if environment is None:
-        raise EnvironmentNotFound(reference)
+        raise EnvironmentNotFound(str(reference))
     if environment.status is EnvStatus.ARCHIVED:
         raise EnvironmentArchived(reference)
     return environment
+
+
+def normal_reference(reference: str | None) -> UUID | str | None:
+    """Return what a reference to an environment names: a UUID, a name in NFC, or None for production.
+
+    Raises EnvironmentNotFound for what no environment can be called.
+    """
+    if reference is None:
+        return None
+    uuid = as_uuid(reference)
+    if uuid is not None:
+        return uuid
+    if unstorable_text(reference) is not None:
+        raise EnvironmentNotFound(reference)
+    return reference if reference.isascii() else normalize("NFC", reference)
 
 
 def as_uuid(text: str) -> UUID | None:

@@ -8,7 +8,7 @@ and must follow one another: never ``gather`` there, never load through a DataLo
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
@@ -34,6 +34,9 @@ _SESSION: Final = {
     "jit": "off",
     "timezone": "UTC",
 }
+_TIMEOUTS: Final = (
+    "SELECT set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true)"
+)
 _UNREACHABLE: Final = (
     OSError,
     asyncio.TimeoutError,
@@ -138,14 +141,31 @@ async def transaction(
         try:
             async with acquired.transaction(isolation=isolation, readonly=readonly):
                 if statement_timeout is not None:
-                    await acquired.execute(
-                        "SELECT set_config('statement_timeout', $1, true),"
-                        " set_config('idle_in_transaction_session_timeout', $1, true)",
-                        statement_timeout,
-                    )
+                    await acquired.execute(_TIMEOUTS, statement_timeout)
                 yield
         finally:
             _current.reset(token)
+
+
+@asynccontextmanager
+async def reading(statement_timeout: str) -> AsyncIterator[Callable[[], AbstractContextManager[None]]]:
+    """Hold one moment of the database while something is streamed from it.
+
+    Gives a function that makes a context: calls of this module inside that context see the moment. A stream
+    cannot simply be a transaction's block, for its consumer's own statements would run inside it.
+    """
+    async with connection() as acquired, acquired.transaction(isolation="repeatable_read", readonly=True):
+        await acquired.execute(_TIMEOUTS, statement_timeout)
+
+        @contextmanager
+        def using() -> Iterator[None]:
+            token = _current.set(acquired)
+            try:
+                yield
+            finally:
+                _current.reset(token)
+
+        yield using
 
 
 def atomic(

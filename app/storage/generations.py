@@ -146,6 +146,13 @@ async def set_count_and_version(project_id: int, uuid: UUID, entity_count: int, 
     return from_row(row)
 
 
+async def set_version(project_id: int, uuid: UUID, version: int) -> None:
+    """Date a generation to the change that opened it."""
+    await db.execute(
+        "UPDATE generation SET version = $3 WHERE project_id = $1 AND uuid = $2", project_id, uuid, version
+    )
+
+
 async def seal(project_id: int, uuid: UUID) -> None:
     """Close a generation to writes for ever."""
     await db.execute(

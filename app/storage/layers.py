@@ -87,14 +87,18 @@ class Stack:
 
 def patch_of(form: str, data: str | None) -> Patch:
     """Return what a stored layer says."""
-    if data is None:
+    return patch_from(form, MISSING if data is None else loads(data))
+
+
+def patch_from(form: str, data: State) -> Patch:
+    """Return what a layer says whose data is read already; a tombstone has none."""
+    if data is MISSING:
         return REMOVE
-    value = loads(data)
     if form == "whole":
-        return Replace(value)
-    if not isinstance(value, dict):
+        return Replace(data)
+    if not isinstance(data, dict):
         raise ValueError("a stored patch is no object")
-    return from_json(value)
+    return from_json(data)
 
 
 def stored_form(patch: Patch) -> tuple[str, str | None]:
@@ -106,14 +110,13 @@ def stored_form(patch: Patch) -> tuple[str, str | None]:
     return "whole", dumps(patch.state)
 
 
-# In a filtered generation a user is in sight only if the filter's generation or one below it has a layer of
-# it; a checkpoint below the filter holds nobody else, so from there on the filter is not on the path any more.
+# In a filtered generation a user is in sight only if the filter's generation, or one below it, has a layer of
+# it. A snapshot of a filtered line holds nobody else, so there any layer will do.
 IN_SIGHT: Final = (
     "(entity.kind <> 'user' OR gen.filter_uuid IS NULL"
-    " OR array_position(gen.path, gen.filter_uuid) IS NULL"
     " OR EXISTS (SELECT FROM layer seen WHERE seen.project_id = entity.project_id"
-    "    AND seen.entity_uuid = entity.uuid"
-    "    AND seen.generation_uuid = ANY (gen.path[array_position(gen.path, gen.filter_uuid):])))"
+    "    AND seen.entity_uuid = entity.uuid AND seen.generation_uuid = ANY"
+    "    (gen.path[coalesce(array_position(gen.path, gen.filter_uuid), 1):])))"
 )
 
 # Shown is what the nearest layer that does not merge makes whole: merging layers change no visibility.
@@ -123,18 +126,18 @@ SHOWN: Final = (
     " ORDER BY array_position(gen.path, shape.generation_uuid) DESC LIMIT 1) = 'whole'"
 )
 
-_STACK_COLUMNS: Final = (
+STACK_COLUMNS: Final = (
     "entity.uuid AS entity_uuid, entity.kind, entity.key, gen.uuid AS gen_uuid, layer.uuid AS layer_uuid,"
     f" layer.generation_uuid, layer.form, layer.data, layer.version, {IN_SIGHT} AS in_sight"
 )
-_LAYERS_ON_PATH: Final = (
+LAYERS_ON_PATH: Final = (
     "LEFT JOIN layer ON layer.project_id = entity.project_id AND layer.entity_uuid = entity.uuid"
     " AND layer.generation_uuid = ANY (gen.path)"
 )
-_BY_DEPTH: Final = "array_position(gen.path, layer.generation_uuid)"
+BY_DEPTH: Final = "array_position(gen.path, layer.generation_uuid)"
 
 
-def _stacks(project_id: int, rows: Iterable[db.Record]) -> dict[tuple[UUID, UUID], Stack]:
+def group(project_id: int, rows: Iterable[db.Record]) -> dict[tuple[UUID, UUID], Stack]:
     """Group rows that are ordered by depth into stacks, keyed by (generation, entity)."""
     heads: dict[tuple[UUID, UUID], tuple[Entity, bool]] = {}
     layers: dict[tuple[UUID, UUID], list[Layer]] = {}
@@ -153,33 +156,32 @@ def _stacks(project_id: int, rows: Iterable[db.Record]) -> dict[tuple[UUID, UUID
 async def stacks(project_id: int, keys: Sequence[DocumentKey]) -> list[Stack | None]:
     """Return the stack of each key in one statement; None where no such entity was ever named."""
     rows = await db.fetch(
-        f"SELECT {_STACK_COLUMNS} FROM unnest($2::uuid[], $3::text[], $4::text[]) AS wanted (generation, kind, key)"
+        f"SELECT {STACK_COLUMNS} FROM unnest($2::uuid[], $3::text[], $4::text[]) AS wanted (generation, kind, key)"
         " JOIN generation gen ON gen.project_id = $1 AND gen.uuid = wanted.generation"
         " JOIN entity ON entity.project_id = $1 AND entity.kind = wanted.kind AND entity.key = wanted.key"
-        f" {_LAYERS_ON_PATH} ORDER BY {_BY_DEPTH}",
+        f" {LAYERS_ON_PATH} ORDER BY {BY_DEPTH}",
         project_id,
         [key.generation_uuid for key in keys],
         [key.kind for key in keys],
         [key.key for key in keys],
     )
     named = {
-        DocumentKey(at[0], stack.entity.kind, stack.entity.key): stack
-        for at, stack in _stacks(project_id, rows).items()
+        DocumentKey(at[0], stack.entity.kind, stack.entity.key): stack for at, stack in group(project_id, rows).items()
     }
     return [named.get(key) for key in keys]
 
 
 async def stacks_of(project_id: int, generation_uuid: UUID, entity_uuids: Sequence[UUID]) -> dict[UUID, Stack]:
-    """Return the stacks of entities in one generation, by entity."""
+    """Return the stacks of entities in one generation, by entity, in one statement."""
     rows = await db.fetch(
-        f"SELECT {_STACK_COLUMNS} FROM generation gen"
+        f"SELECT {STACK_COLUMNS} FROM generation gen"
         " JOIN entity ON entity.project_id = $1 AND entity.uuid = ANY ($3::uuid[])"
-        f" {_LAYERS_ON_PATH} WHERE gen.project_id = $1 AND gen.uuid = $2 ORDER BY {_BY_DEPTH}",
+        f" {LAYERS_ON_PATH} WHERE gen.project_id = $1 AND gen.uuid = $2 ORDER BY {BY_DEPTH}",
         project_id,
         generation_uuid,
         entity_uuids,
     )
-    return {at[1]: stack for at, stack in _stacks(project_id, rows).items()}
+    return {at[1]: stack for at, stack in group(project_id, rows).items()}
 
 
 async def list_page(
@@ -200,13 +202,13 @@ async def list_page(
         "  WHERE gen.project_id = $1 AND gen.uuid = $2 AND ($3::text IS NULL OR entity.kind = $3)"
         f"  AND ($4::text IS NULL OR (entity.kind, entity.key) > ($4, $5::text)) AND {visible}"
         "  ORDER BY entity.kind, entity.key LIMIT $6)"
-        f" SELECT {_STACK_COLUMNS} FROM page entity"
+        f" SELECT {STACK_COLUMNS} FROM page entity"
         " JOIN generation gen ON gen.project_id = $1 AND gen.uuid = $2"
-        f" {_LAYERS_ON_PATH} ORDER BY entity.kind, entity.key, {_BY_DEPTH}",
+        f" {LAYERS_ON_PATH} ORDER BY entity.kind, entity.key, {BY_DEPTH}",
         generation.project_id,
         generation.uuid,
         kind,
         *(after or (None, None)),
         limit,
     )
-    return list(_stacks(generation.project_id, rows).values())
+    return list(group(generation.project_id, rows).values())

@@ -170,12 +170,15 @@ STATEMENTS = (
         UNIQUE (project_id, uuid),
         FOREIGN KEY (project_id, entity_uuid) REFERENCES entity (project_id, uuid),
         FOREIGN KEY (project_id, generation_uuid) REFERENCES generation (project_id, uuid),
+        FOREIGN KEY (project_id, parent_uuid) REFERENCES layer (project_id, uuid)
+            ON DELETE SET NULL (parent_uuid),
         CHECK ((form = 'tombstone') = (data IS NULL)),
         CHECK (form <> 'patch'
                OR (jsonb_typeof(data -> 'set') = 'object' AND jsonb_typeof(data -> 'unset') = 'array'))
     )
     """,
     "CREATE INDEX layer_generation ON layer (project_id, generation_uuid, entity_uuid)",
+    "CREATE INDEX layer_parent ON layer (project_id, parent_uuid) WHERE parent_uuid IS NOT NULL",
     """
     CREATE TABLE change (
         project_id integer NOT NULL,

@@ -1,0 +1,116 @@
+"""How a new environment branches off a generation; called inside the transaction of the service that wants one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from secrets import token_hex
+from typing import Final
+from uuid import UUID, uuid4
+
+from app.domain.errors import DepthLimitExceeded
+from app.domain.model import (
+    PROJECT_KEY,
+    PROJECT_KIND,
+    Actor,
+    Environment,
+    EnvStatus,
+    EnvType,
+    Generation,
+    Origin,
+)
+from app.domain.patch import NOTHING
+from app.domain.rollout import DEFAULT_STEPS
+from app.domain.values import Value
+from app.services import writing
+from app.storage import changes, db, entities, environments, generations, layers, snapshots
+from app.storage.changes import LayerWrite, Place
+from app.storage.codec import dumps
+
+MAX_DEPTH: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ForkOptions:
+    """What to fork and how. ``user_uuids`` limits the users that the fork shows to those."""
+
+    env_name: str
+    env_type: EnvType = EnvType.SANDBOX
+    parent_env_uuid: UUID | None = None
+    user_uuids: Sequence[str] | None = None
+    rollout_steps: list[Value] | None = None
+    shadow_writes: bool = False
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """A new environment. ``forked_count`` is the number of entities it starts with."""
+
+    environment: Environment
+    generation: Generation
+    fork_project_uuid: UUID
+    forked_count: int
+    manifest_uuid: UUID
+
+
+async def lock_source(seen: Environment) -> Environment:
+    """Lock an environment against being moved while something branches off it. Raises EnvironmentArchived."""
+    source = await environments.lock(seen.project_id, seen.uuid, "SHARE")
+    if source is None or source.status is not seen.status:
+        raise db.Retry
+    return source
+
+
+async def branch(actor: Actor, source: Environment, parent: Generation, options: ForkOptions) -> Fork:
+    """Add an environment on top of ``parent``, inside the caller's transaction. Raises DepthLimitExceeded."""
+    if parent.number + 1 > MAX_DEPTH:
+        raise DepthLimitExceeded(f"Environments can be {MAX_DEPTH} generations deep.", max=MAX_DEPTH)
+    environment = _new_environment(source, options)
+    generation = writing.child_of(parent, environment, actor)
+    if options.user_uuids is not None:
+        generation = replace(generation, filter_uuid=generation.uuid)
+    environment = replace(environment, head_uuid=generation.uuid)
+    await environments.add(environment)
+    await generations.add(generation)
+    count = await generations.count_entities(parent.project_id, parent.path)
+    if options.user_uuids is not None:
+        matching, total = await snapshots.add_matching_users(parent, generation, options.user_uuids)
+        generation = replace(generation, entity_count=matching - total)
+    layer_uuid, version = await _project_layer(actor, generation)
+    await generations.set_count_and_version(parent.project_id, generation.uuid, generation.entity_count, version)
+    forked_count = count + generation.entity_count
+    user_filter = None if options.user_uuids is None else dumps({"user_uuids": list(options.user_uuids)})
+    manifest_uuid = await snapshots.add_manifest(generation, parent, forked_count, user_filter, actor.name)
+    saved = await environments.get([environment.project_id], environment.uuid)
+    return Fork(saved or environment, replace(generation, version=version), layer_uuid, forked_count, manifest_uuid)
+
+
+def _new_environment(source: Environment, options: ForkOptions) -> Environment:
+    now = datetime.now(UTC)
+    return Environment(
+        project_id=source.project_id,
+        uuid=uuid4(),
+        name=options.env_name,
+        env_type=options.env_type,
+        status=EnvStatus.DRAFT,
+        head_uuid=source.head_uuid,
+        pinned_uuid=None,
+        parent_uuid=source.uuid,
+        traffic_weight=0,
+        rollout_steps=options.rollout_steps or DEFAULT_STEPS,
+        segments=[],
+        ab_seed=token_hex(8),
+        shadow_writes=options.shadow_writes,
+        shadow_overwrite=False,
+        expires_at=options.expires_at,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+async def _project_layer(actor: Actor, generation: Generation) -> tuple[UUID, int]:
+    entity = await entities.lock(generation.project_id, PROJECT_KIND, PROJECT_KEY)
+    stack = (await layers.stacks_of(generation.project_id, generation.uuid, [entity.uuid]))[entity.uuid]
+    place = Place(generation.project_id, generation.env_uuid, generation.uuid, False, Origin.FORK, actor.name)
+    recorded = await changes.record(place, [LayerWrite(stack, NOTHING, stack.state, stack.state)])
+    return recorded[0].layer_uuid, recorded[0].change.version

@@ -1,0 +1,163 @@
+"""Comparing: two states of a document, or everything an environment shows against another (semantics §2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.domain.diff import Difference, difference
+from app.domain.errors import StateNotFound, UnknownKind, ValidationFailed
+from app.domain.model import (
+    PROJECT_KEY,
+    PROJECT_KIND,
+    Actor,
+    Entity,
+    EntityStatus,
+    Generation,
+)
+from app.domain.names import check_key, check_kind
+from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
+from app.domain.policy import Operation
+from app.domain.values import MISSING, State, same
+from app.services import access, writing
+from app.storage import entities, environments, generations, layers, snapshots
+from app.storage.layers import DocumentKey
+from app.storage.snapshots import Located
+
+_CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Two states of one document, and how ``new`` differs from ``old``."""
+
+    old: State
+    new: State
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True)
+class EntityDifference:
+    entity: Entity
+    status: EntityStatus
+    old: State
+    new: State
+
+    @property
+    def difference(self) -> Difference:
+        return difference(self.old, self.new)
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentDiff:
+    """How many documents differ, and a page of them by kind and key."""
+
+    added: int
+    removed: int
+    modified: int
+    page: Page[EntityDifference]
+
+
+async def diff(
+    actor: Actor,
+    a: UUID,
+    b: UUID,
+    *,
+    kind: str = PROJECT_KIND,
+    key: str | None = None,
+    project_id: int | None = None,
+) -> Compared:
+    """Compare a document in two states; ``a`` and ``b`` name layers, entities, generations or anchors.
+
+    Where a UUID names a whole generation, ``kind`` and ``key`` pick the document; without a key, the document
+    that the other UUID names. Raises StateNotFound, UnknownKind, ValidationFailed.
+    """
+    check_kind(kind)
+    visible = await access.visible_projects(actor, project_id)
+    places = [await _locate(visible, uuid) for uuid in (a, b)]
+    if places[0].project_id != places[1].project_id:
+        raise StateNotFound(b)
+    await access.authorize(actor, places[0].project_id, Operation.READ)
+    keys = [await _document(place, places, kind, key) for place in places]
+    old, new = [stack.state if stack else MISSING for stack in await layers.stacks(places[0].project_id, keys)]
+    return Compared(old, new, difference(old, new))
+
+
+async def _locate(project_ids: Sequence[int], uuid: UUID) -> Located:
+    place = await snapshots.locate(project_ids, uuid)
+    if place is None:
+        raise StateNotFound(uuid)
+    return place
+
+
+async def _document(place: Located, places: Sequence[Located], kind: str, key: str | None) -> DocumentKey:
+    named = place.entity or (next((other.entity for other in places if other.entity), None) if key is None else None)
+    if named is not None:
+        return DocumentKey(place.generation_uuid, named.kind, named.key)
+    if key is None and kind != PROJECT_KIND:
+        if not await entities.kind_exists(place.project_id, kind):
+            raise UnknownKind(kind)
+        raise ValidationFailed(f"Name the key of the {kind!r} to compare.", field="key")
+    return DocumentKey(place.generation_uuid, kind, PROJECT_KEY if key is None else check_key(kind, key))
+
+
+async def environment_diff(
+    actor: Actor,
+    env_uuid: UUID,
+    *,
+    against: UUID | None = None,
+    limit: int = 50,
+    cursor: str | None = None,
+    project_id: int | None = None,
+) -> EnvironmentDiff:
+    """Compare all that an environment shows with ``against`` (default: production): counts, and a page.
+
+    Raises EnvironmentNotFound, StateNotFound.
+    """
+    check_limit(limit)
+    environment = await access.environment_by_uuid(actor, env_uuid, Operation.READ, project_id)
+    new = await writing.head_of(environment)
+    old = await _against(environment.project_id, against)
+    after = decode_cursor(cursor, str, str) if cursor else None
+    counts = dict.fromkeys(EntityStatus, 0)
+    page: list[EntityDifference] = []
+    candidates = await snapshots.may_differ(old, new)
+    for start in range(0, len(candidates), _CHUNK):
+        for item in await _differences(old, new, candidates[start : start + _CHUNK]):
+            counts[item.status] += 1
+            if len(page) <= limit and (after is None or (item.entity.kind, item.entity.key) > after):
+                page.append(item)
+    last = page[limit - 1].entity if len(page) > limit else None
+    return EnvironmentDiff(
+        counts[EntityStatus.ADDED],
+        counts[EntityStatus.REMOVED],
+        counts[EntityStatus.MODIFIED],
+        Page(page[:limit], encode_cursor(last.kind, last.key) if last else None),
+    )
+
+
+async def _against(project_id: int, uuid: UUID | None) -> Generation:
+    if uuid is None:
+        return await writing.head_of(await environments.production(project_id))
+    place = await _locate([project_id], uuid)
+    generation = await generations.get([project_id], place.generation_uuid)
+    if generation is None or place.entity is not None:
+        raise StateNotFound(uuid)
+    return generation
+
+
+async def _differences(old: Generation, new: Generation, chunk: Sequence[Entity]) -> list[EntityDifference]:
+    uuids = [entity.uuid for entity in chunk]
+    before = await layers.stacks_of(old.project_id, old.uuid, uuids)
+    after = await layers.stacks_of(old.project_id, new.uuid, uuids)
+    found = []
+    for entity in chunk:
+        left, right = before[entity.uuid], after[entity.uuid]
+        if left.in_sight and right.in_sight and not same(left.state, right.state):
+            found.append(EntityDifference(entity, _status(left.state, right.state), left.state, right.state))
+    return found
+
+
+def _status(old: State, new: State) -> EntityStatus:
+    if old is MISSING:
+        return EntityStatus.ADDED
+    return EntityStatus.REMOVED if new is MISSING else EntityStatus.MODIFIED

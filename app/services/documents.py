@@ -1,0 +1,323 @@
+"""Documents: reading and writing them in an environment or in production (semantics §2)."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from app.domain import document_patch, names
+from app.domain.errors import (
+    DocumentNotFound,
+    DocumentRequired,
+    EnvironmentArchived,
+    EnvironmentNotFound,
+    PathNotFound,
+    UnknownKind,
+    ValidationFailed,
+    ValueNotStorable,
+    VersionConflict,
+)
+from app.domain.json_text import check_storable
+from app.domain.layers import canonical_layer, resolve, version_tag
+from app.domain.model import PROJECT_KIND, Actor, At, Change, Document, EnvStatus, Origin
+from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
+from app.domain.patch import NOTHING, to_json
+from app.domain.pointer import Path, format_pointer
+from app.domain.policy import Operation
+from app.domain.segments import Rule, matches
+from app.domain.values import MISSING, State, Value, lookup, same
+from app.domain.values import put as put_value
+from app.services import access, resolution, writing
+from app.services.cache import MergeCache, Merged
+from app.storage import current, db, entities, layers
+from app.storage.changes import Recorded
+from app.storage.codec import encode
+from app.storage.layers import Stack
+
+MAX_DOCUMENT_BYTES: Final = 1024 * 1024
+_FILTERED_PAGE: Final = 200
+
+merge_cache = MergeCache(64 * 1024 * 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the caller believes of the document: its version, or whether it exists. Empty: anything."""
+
+    version: str | None = None
+    exists: bool | None = None
+
+
+ANY: Final = Expected()
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A document as it is sent, with its version."""
+
+    version: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The document after a write; ``change`` is None if it was so already."""
+
+    document: Document
+    change: Change | None
+    created: bool
+
+
+async def read(
+    actor: Actor, project_id: int, env: str | None, kind: str, key: str, *, at: At | None = None
+) -> Document:
+    """Return a document. Raises DocumentNotFound, EnvironmentNotFound, EnvironmentArchived, VersionNotFound."""
+    await access.authorize(actor, project_id, Operation.READ)
+    _check_name(kind, key)
+    document = await resolution.document(await resolution.view(project_id, env, at), kind, key)
+    if document is None or document.state is MISSING:
+        raise DocumentNotFound(kind, key)
+    return document
+
+
+async def read_body(
+    actor: Actor, project_id: int, env: str | None, kind: str, key: str, *, at: At | None = None
+) -> Body:
+    """Return a document as JSON text, from the merge cache where its layers have not changed.
+
+    Raises as ``read`` does.
+    """
+    if at is not None:
+        document = await read(actor, project_id, env, kind, key, at=at)
+        return Body(document.version, encode(document.state))
+    await access.authorize(actor, project_id, Operation.READ)
+    _check_name(kind, key)
+    name = (project_id, env, kind, key)
+    known = merge_cache.get(name)
+    found = await current.read(
+        project_id,
+        access.normal_reference(env),
+        kind,
+        key,
+        known.generation_uuid if known else None,
+        known.layer_versions if known else None,
+    )
+    if found is None:
+        raise EnvironmentNotFound(env or "")
+    if found.status is EnvStatus.ARCHIVED:
+        raise EnvironmentArchived(env)
+    if known is None or found.layers is not None or not found.layer_versions:
+        known = _merged(found, kind, key)
+        merge_cache.put(name, known)
+    return Body(known.version, known.content)
+
+
+def _merged(found: current.Current, kind: str, key: str) -> Merged:
+    state = resolve(layers.patch_of(*layer) for layer in found.layers or ()) if found.in_sight else MISSING
+    if state is MISSING:
+        raise DocumentNotFound(kind, key)
+    version = version_tag(found.generation_uuid, found.layer_versions)
+    return Merged(found.generation_uuid, found.layer_versions, version, encode(state))
+
+
+async def list_documents(
+    actor: Actor,
+    project_id: int,
+    env: str | None,
+    kind: str,
+    *,
+    limit: int = 50,
+    cursor: str | None = None,
+    at: At | None = None,
+    rules: Sequence[Value] | None = None,
+) -> Page[Document]:
+    """Return the documents of a kind by key; ``rules`` are a segment's, ANDed. Raises UnknownKind."""
+    await access.authorize(actor, project_id, Operation.READ)
+    names.check_kind(kind)
+    check_limit(limit)
+    wanted = Rule.parse_all(rules or ())
+    seen = await resolution.view(project_id, env, at)
+    after = (kind, str(decode_cursor(cursor, str)[0])) if cursor else None
+    found: list[Document] = []
+    while len(found) <= limit:
+        size = _FILTERED_PAGE if wanted else limit + 1
+        page = await resolution.list_page(seen, kind, size, after)
+        found += [document for document in page if matches(wanted, document.state)]
+        if len(page) < size:
+            break
+        after = (kind, page[-1].entity.key)
+    if not found and not cursor and not await _is_known(project_id, kind):
+        raise UnknownKind(kind)
+    return Page(found[:limit], encode_cursor(found[limit - 1].entity.key) if len(found) > limit else None)
+
+
+async def _is_known(project_id: int, kind: str) -> bool:
+    return kind in (PROJECT_KIND, "user") or await entities.kind_exists(project_id, kind)
+
+
+async def put(
+    actor: Actor,
+    project_id: int,
+    env: str | None,
+    kind: str,
+    key: str,
+    value: Value,
+    *,
+    path: Path = (),
+    expected: Expected = ANY,
+) -> Written:
+    """Replace a document, or what stands at ``path`` of it. Raises ValueNotStorable, PathNotFound."""
+
+    def replaced(state: State) -> State:
+        if path and state is MISSING:
+            raise DocumentNotFound(kind, key)
+        return _put_at(state, path, value)
+
+    return await _write(actor, project_id, env, kind, key, replaced, expected)
+
+
+async def merge(
+    actor: Actor,
+    project_id: int,
+    env: str | None,
+    kind: str,
+    key: str,
+    patch: Value,
+    *,
+    path: Path = (),
+    expected: Expected = ANY,
+) -> Written:
+    """Apply a JSON Merge Patch (RFC 7396) to a document, or to what stands at ``path``. Raises DocumentNotFound."""
+
+    def merged(state: State) -> State:
+        if state is MISSING:
+            raise DocumentNotFound(kind, key)
+        return _put_at(state, path, document_patch.merge_patch(lookup(state, path), patch))
+
+    return await _write(actor, project_id, env, kind, key, merged, expected)
+
+
+async def patch(
+    actor: Actor,
+    project_id: int,
+    env: str | None,
+    kind: str,
+    key: str,
+    operations: Value,
+    *,
+    path: Path = (),
+    expected: Expected = ANY,
+) -> Written:
+    """Apply a JSON Patch (RFC 6902) to a document, or to what stands at ``path``.
+
+    Raises DocumentNotFound, PathNotFound, PatchFailed, PatchTestFailed, ValidationFailed.
+    """
+
+    def patched(state: State) -> State:
+        if state is MISSING:
+            raise DocumentNotFound(kind, key)
+        target = lookup(state, path)
+        if target is MISSING:
+            raise PathNotFound(format_pointer(path))
+        return _put_at(state, path, document_patch.json_patch(target, operations))
+
+    return await _write(actor, project_id, env, kind, key, patched, expected)
+
+
+async def delete(
+    actor: Actor, project_id: int, env: str | None, kind: str, key: str, *, expected: Expected = ANY
+) -> Written:
+    """Hide a document in an environment; delete it in production. Raises DocumentNotFound, DocumentRequired."""
+
+    def deleted(state: State) -> State:
+        if kind == PROJECT_KIND:
+            raise DocumentRequired
+        if state is MISSING:
+            raise DocumentNotFound(kind, key)
+        return MISSING
+
+    return await _write(actor, project_id, env, kind, key, deleted, expected)
+
+
+async def _write(
+    actor: Actor,
+    project_id: int,
+    env: str | None,
+    kind: str,
+    key: str,
+    change: Callable[[State], State],
+    expected: Expected,
+) -> Written:
+    await access.authorize(actor, project_id, Operation.WRITE)
+    _check_name(kind, key)
+    return await _write_once(actor, project_id, env, kind, key, change, expected)
+
+
+@db.atomic()
+async def _write_once(
+    actor: Actor,
+    project_id: int,
+    env: str | None,
+    kind: str,
+    key: str,
+    change: Callable[[State], State],
+    expected: Expected,
+) -> Written:
+    target = await writing.lock_for_write(await access.environment_in_context(project_id, env))
+    entity = await entities.lock(project_id, kind, key)
+    stack = (await layers.stacks_of(project_id, target.head.uuid, [entity.uuid]))[entity.uuid]
+    before = stack.state
+    _check_expected(expected, before, stack.version)
+    after = _checked(kind, change(before))
+    if same(before, after):
+        return Written(stack.document(), None, created=False)
+    recorded = await writing.write(actor, target, [writing.DocumentWrite(stack, after)], Origin.WRITE)
+    return Written(_written_document(stack, after, recorded[0]), recorded[0].change, created=before is MISSING)
+
+
+def _written_document(stack: Stack, after: State, recorded: Recorded) -> Document:
+    generation_uuid = recorded.change.generation_uuid
+    above = stack.layers if stack.generation_uuid != generation_uuid else stack.above
+    versions = [*(layer.version for layer in above), recorded.change.entity_version]
+    patch = canonical_layer(resolve(layer.patch for layer in above), after)
+    return Document(
+        entity=stack.entity,
+        generation_uuid=generation_uuid,
+        state=after,
+        version=version_tag(generation_uuid, versions),
+        layer_uuid=recorded.layer_uuid,
+        overrides=to_json(patch if above else NOTHING),
+    )
+
+
+def _check_name(kind: str, key: str) -> None:
+    names.check_kind(kind)
+    names.check_key(kind, key)
+
+
+def _check_expected(expected: Expected, state: State, version: str) -> None:
+    exists = state is not MISSING
+    if expected.version is not None and (not exists or expected.version != version):
+        raise VersionConflict(expected.version, version if exists else None)
+    if expected.exists is not None and expected.exists != exists:
+        raise VersionConflict("*" if expected.exists else "none", version if exists else None)
+
+
+def _checked(kind: str, state: State) -> State:
+    if state is MISSING:
+        return state
+    if kind == PROJECT_KIND and not isinstance(state, dict):
+        raise ValidationFailed("The project document is an object.", field="data")
+    check_storable(state)
+    size = len(encode(state))
+    if size > MAX_DOCUMENT_BYTES:
+        raise ValueNotStorable(
+            f"The document would have {size:,} bytes; at most {MAX_DOCUMENT_BYTES:,} can be stored.", path=""
+        )
+    return state
+
+
+def _put_at(state: State, path: Path, value: Value) -> State:
+    try:
+        return put_value(state, path, value)
+    except LookupError:
+        raise PathNotFound(format_pointer(path)) from None

@@ -1,0 +1,171 @@
+"""Environments: forked in constant time, found, changed, archived (semantics §1, reference guide "Fork Flow")."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
+
+from app.domain import lifecycle
+from app.domain.errors import (
+    ProductionProtected,
+    ValidationFailed,
+    WriteWhileRollingOut,
+)
+from app.domain.model import (
+    Actor,
+    Environment,
+    EnvStatus,
+    EnvType,
+)
+from app.domain.names import environment_name
+from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
+from app.domain.policy import Operation
+from app.domain.rollout import check_steps
+from app.domain.values import MISSING, Missing, Value
+from app.services import access, writing
+from app.services.branching import Fork, ForkOptions, branch, lock_source
+from app.storage import db, environments, snapshots
+
+MAX_USERS: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentUpdate:
+    """What to change; MISSING leaves a member as it is."""
+
+    name: str | Missing = MISSING
+    expires_at: datetime | Missing | None = MISSING
+    rollout_steps: list[Value] | Missing = MISSING
+    shadow_writes: bool | Missing = MISSING
+    shadow_overwrite: bool | Missing = MISSING
+    segments: list[Value] | Missing = MISSING
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    environment: Environment
+    removed_diffs: int
+
+
+async def get(actor: Actor, env_uuid: UUID, project_id: int | None = None) -> Environment:
+    """Return an environment, archived or not. Raises EnvironmentNotFound."""
+    return await access.environment_by_uuid(actor, env_uuid, Operation.READ, project_id)
+
+
+async def find(actor: Actor, project_id: int, reference: str | None) -> Environment:
+    """Return the environment of a request's context. Raises EnvironmentNotFound, EnvironmentArchived."""
+    await access.authorize(actor, project_id, Operation.READ)
+    return await access.environment_in_context(project_id, reference)
+
+
+async def list_environments(
+    actor: Actor,
+    project_id: int,
+    *,
+    statuses: Sequence[EnvStatus] = (),
+    types: Sequence[EnvType] = (),
+    limit: int = 50,
+    cursor: str | None = None,
+) -> Page[Environment]:
+    """Return the project's environments, production first, then the oldest first."""
+    await access.authorize(actor, project_id, Operation.READ)
+    check_limit(limit)
+    after = decode_cursor(cursor, int, int, str) if cursor else None
+    found = await environments.list_page(project_id, statuses, types, limit + 1, after)
+    more = len(found) > limit
+    return Page(found[:limit], encode_cursor(*environments.sort_key(found[limit - 1])) if more else None)
+
+
+async def fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
+    """Fork production or an environment: anchor, generation, empty project layer and manifest, nothing more.
+
+    Raises EnvironmentNameTaken, EnvironmentNotFound, EnvironmentArchived, DepthLimitExceeded, ValidationFailed,
+    TokenKindForbidden.
+    """
+    await access.authorize(actor, project_id, Operation.FORK)
+    if options.env_type is EnvType.PRODUCTION:
+        raise ValidationFailed("A project has one production environment; fork another type.", field="env_type")
+    if options.user_uuids is not None and len(options.user_uuids) > MAX_USERS:
+        raise ValidationFailed(f"A filter names at most {MAX_USERS:,} users.", field="user_filter")
+    checked = replace(
+        options,
+        env_name=environment_name(options.env_name),
+        rollout_steps=check_steps(options.rollout_steps) if options.rollout_steps is not None else None,
+        expires_at=_in_future(options.expires_at),
+    )
+    return await _fork(actor, project_id, checked)
+
+
+@db.atomic(statement_timeout="1min")
+async def _fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
+    reference = str(options.parent_env_uuid) if options.parent_env_uuid else None
+    source = await lock_source(await access.environment_in_context(project_id, reference))
+    return await branch(actor, source, await writing.head_of(source), options)
+
+
+async def update(actor: Actor, env_uuid: UUID, wanted: EnvironmentUpdate, project_id: int | None = None) -> Environment:
+    """Change an environment's name and settings (semantics §11.21).
+
+    Raises EnvironmentNotFound, EnvironmentArchived, EnvironmentNameTaken, ProductionProtected,
+    WriteWhileRollingOut, ValidationFailed.
+    """
+    environment = await access.environment_by_uuid(actor, env_uuid, Operation.UPDATE_ENVIRONMENT, project_id)
+    if environment.is_production and (wanted.name is not MISSING or wanted.expires_at is not MISSING):
+        raise ProductionProtected("Production keeps its name and never expires.")
+    return await _update(environment, wanted)
+
+
+@db.atomic()
+async def _update(seen: Environment, wanted: EnvironmentUpdate) -> Environment:
+    environment = (await writing.lock_exclusively(seen)).environment
+    if environment.status is EnvStatus.ROLLING_OUT:
+        raise WriteWhileRollingOut
+    if wanted.name is not MISSING:
+        environment = replace(environment, name=environment_name(wanted.name))
+    if wanted.expires_at is not MISSING:
+        environment = replace(environment, expires_at=_in_future(wanted.expires_at))
+    if wanted.rollout_steps is not MISSING:
+        environment = replace(environment, rollout_steps=check_steps(wanted.rollout_steps))
+    if wanted.segments is not MISSING:
+        environment = replace(environment, segments=_segment_ids(wanted.segments))
+    if wanted.shadow_writes is not MISSING:
+        environment = replace(environment, shadow_writes=wanted.shadow_writes)
+    if wanted.shadow_overwrite is not MISSING:
+        environment = replace(environment, shadow_overwrite=wanted.shadow_overwrite)
+    return await environments.save(environment)
+
+
+def _segment_ids(segments: list[Value]) -> list[Value]:
+    if not all(isinstance(item, str) and access.as_uuid(item) for item in segments):
+        raise ValidationFailed("'segments' is an array of segment UUIDs.", field="segments")
+    return segments
+
+
+def _in_future(expires_at: datetime | None) -> datetime | None:
+    if expires_at is None:
+        return None
+    if expires_at.tzinfo is None:
+        raise ValidationFailed("A time needs an offset, as in 2030-01-31T12:00:00Z.", field="expires_at")
+    if expires_at <= datetime.now(UTC):
+        raise ValidationFailed("The expiry lies in the past.", field="expires_at")
+    return expires_at
+
+
+async def archive(actor: Actor, env_uuid: UUID, project_id: int | None = None) -> Archived:
+    """Archive an environment and remove the layers that nothing else stands on.
+
+    Raises EnvironmentNotFound, EnvironmentArchived, ProductionProtected, TokenKindForbidden.
+    """
+    environment = await access.environment_by_uuid(actor, env_uuid, Operation.ARCHIVE, project_id)
+    if environment.is_production:
+        raise ProductionProtected("Production cannot be archived.")
+    return await _archive(environment)
+
+
+@db.atomic(statement_timeout="1min")
+async def _archive(seen: Environment) -> Archived:
+    environment = (await writing.lock_exclusively(seen)).environment
+    lifecycle.check_move(environment, EnvStatus.ARCHIVED)
+    saved = await environments.save(replace(environment, status=EnvStatus.ARCHIVED, traffic_weight=0))
+    return Archived(saved, await snapshots.removable_layers(saved.project_id, saved.uuid))

@@ -1,0 +1,169 @@
+"""Import and export of many documents as NDJSON, streamed (one JSON object a line)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+from app.domain import names
+from app.domain.errors import BodyTooLarge, DomainError, ValidationFailed
+from app.domain.json_text import check_storable, parse_json
+from app.domain.model import PROJECT_KIND, Actor, At, Origin
+from app.domain.policy import Operation
+from app.domain.values import same
+from app.services import access, resolution, writing
+from app.services.resolution import View
+from app.services.writing import DocumentWrite, Opened, Target
+from app.storage import bulk, db, layers
+from app.storage.bulk import StagedDocument
+from app.storage.codec import dumps, encode
+
+MAX_LINE_BYTES: Final = 1024 * 1024 + 4096
+STAGED_LINES: Final = 2_000
+STAGED_BYTES: Final = 4 * 1024 * 1024
+EXPORT_PAGE: Final = 500
+TIMEOUT: Final = "15min"
+
+# Each import holds a connection for as long as its client takes to send it.
+_importing = asyncio.Semaphore(2)
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """How many lines there were, and what they did to the documents they name."""
+
+    lines: int
+    created: int
+    changed: int
+    unchanged: int
+
+
+async def import_documents(actor: Actor, project_id: int, env: str | None, chunks: AsyncIterator[bytes]) -> Imported:
+    """Replace or create the documents that NDJSON lines ``{"kind", "key", "data"}`` name: all, or none.
+
+    Raises ValidationFailed, ValueNotStorable, MalformedJson with the ``line``; EnvironmentNotFound,
+    EnvironmentArchived, WriteWhileRollingOut.
+    """
+    await access.authorize(actor, project_id, Operation.WRITE)
+    await access.environment_in_context(project_id, env)
+    async with _importing, db.transaction(statement_timeout=TIMEOUT):
+        await bulk.prepare()
+        lines = await _stage(chunks)
+        if repeated := await bulk.repeated_name():
+            raise ValidationFailed(
+                f"The {repeated.kind!r} document {repeated.key!r} stands on several lines.", lines=list(repeated.lines)
+            )
+        opened = await writing.open_generation(actor, await _lock(project_id, env), Origin.WRITE)
+        return await _write(opened, lines)
+
+
+async def _lock(project_id: int, env: str | None) -> Target:
+    for _ in range(bulk.ATTEMPTS):
+        seen = await access.environment_in_context(project_id, env)
+        try:
+            return await writing.lock_for_write(seen)
+        except db.Retry:
+            continue
+    return await writing.lock_for_write(await access.environment_in_context(project_id, env), exclusive=True)
+
+
+async def _write(opened: Opened, lines: int) -> Imported:
+    new = await bulk.name_entities(opened.place)
+    created, changed, last = new, 0, 0
+    while known := await bulk.staged_known(last, writing.CHUNK):
+        last = known[-1][0]
+        stacks = await layers.stacks_of(
+            opened.place.project_id, opened.target.head.uuid, [uuid for _, uuid, _ in known]
+        )
+        writes = [
+            writing.layer_write(opened, DocumentWrite(stacks[uuid], wanted))
+            for _, uuid, wanted in known
+            if not same(stacks[uuid].state, wanted)
+        ]
+        created += sum(write.shown_delta for write in writes)
+        changed += sum(write.shown_delta == 0 for write in writes)
+        await bulk.stage_writes(opened.place, writes)
+    first = await bulk.record_staged(opened.place)
+    if first is not None:
+        await writing.settle(opened, first)
+    return Imported(lines, created, changed, lines - created - changed)
+
+
+async def _stage(chunks: AsyncIterator[bytes]) -> int:
+    count = held = 0
+    pending: list[StagedDocument] = []
+    async for line in _lines(chunks):
+        count += 1
+        if line.strip():
+            pending.append(_document(count, line))
+            held += len(line)
+        if len(pending) >= STAGED_LINES or held > STAGED_BYTES:
+            await bulk.stage_documents(pending)
+            pending, held = [], 0
+    await bulk.stage_documents(pending)
+    return count
+
+
+async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    rest = b""
+    async for chunk in chunks:
+        *complete, rest = (rest + chunk).split(b"\n")
+        for line in complete:
+            yield line
+        if len(rest) > MAX_LINE_BYTES:
+            raise BodyTooLarge(MAX_LINE_BYTES)
+    if rest.strip():
+        yield rest
+
+
+def _document(number: int, line: bytes) -> StagedDocument:
+    if len(line) > MAX_LINE_BYTES:
+        raise BodyTooLarge(MAX_LINE_BYTES)
+    try:
+        value = parse_json(line)
+        if not isinstance(value, dict) or not {"kind", "key", "data"} <= set(value) <= {
+            "kind",
+            "key",
+            "data",
+            "version",
+        }:
+            raise ValidationFailed("A line is an object of 'kind', 'key' and 'data'.")
+        kind, key = value["kind"], value["key"]
+        if not isinstance(kind, str) or not isinstance(key, str):
+            raise ValidationFailed("'kind' and 'key' are strings.")
+        names.check_key(names.check_kind(kind), key)
+        if kind == PROJECT_KIND and not isinstance(value["data"], dict):
+            raise ValidationFailed("The project document is an object.")
+        return StagedDocument(number, kind, key, dumps(check_storable(value["data"])))
+    except DomainError as error:
+        error.fields = {**error.fields, "line": number}
+        error.message = f"Line {number}: {error.message}"
+        raise
+
+
+async def export_documents(
+    actor: Actor, project_id: int, env: str | None, *, kind: str | None = None, at: At | None = None
+) -> AsyncIterator[bytes]:
+    """Return a stream of all documents an environment shows, as NDJSON, at one moment.
+
+    The caller awaits this once, for the refusals; memory stays bounded however much there is.
+    """
+    await access.authorize(actor, project_id, Operation.READ)
+    if kind is not None:
+        names.check_kind(kind)
+    seen = await resolution.view(project_id, env, at)
+    return _export(seen, kind)
+
+
+async def _export(seen: View, kind: str | None) -> AsyncIterator[bytes]:
+    after: tuple[str, str] | None = None
+    async with db.reading(TIMEOUT) as moment:
+        while True:
+            with moment():
+                page = await resolution.list_page(seen, kind, EXPORT_PAGE, after)
+            yield b"".join(
+                encode({"kind": item.entity.kind, "key": item.entity.key, "data": item.state}) + b"\n" for item in page
+            )
+            if len(page) < EXPORT_PAGE:
+                return
+            after = (page[-1].entity.kind, page[-1].entity.key)

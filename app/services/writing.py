@@ -1,0 +1,165 @@
+"""How every write reaches a generation: lock the anchor, find where to write, record.
+
+Called inside the transaction of the service that writes. Locks are taken in one order: anchors, entities,
+counter (semantics §11.31).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import uuid4
+
+from app.domain import lifecycle
+from app.domain.errors import EnvironmentArchived
+from app.domain.layers import canonical_layer
+from app.domain.model import Actor, Environment, EnvStatus, Generation, GenerationKind, Origin
+from app.domain.values import State
+from app.storage import changes, db, environments, generations
+from app.storage.changes import LayerWrite, Place, Recorded
+from app.storage.layers import Stack
+
+CHUNK: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A locked environment with its head; ``status`` is what it will have after a write."""
+
+    environment: Environment
+    head: Generation
+    status: EnvStatus
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentWrite:
+    """An entity's stack at the head, and the state that it is to show."""
+
+    stack: Stack
+    after: State
+
+
+async def lock_for_write(seen: Environment, *, exclusive: bool = False) -> Target:
+    """Lock an environment that was just read: shared, so that writers do not wait for one another.
+
+    A write that moves the anchor itself (a sealed head, a status that a write ends) locks it exclusively.
+    Raises WriteWhileRollingOut, EnvironmentArchived, Retry if the anchor moved meanwhile.
+    """
+    head = await head_of(seen)
+    status = lifecycle.status_after_write(seen)
+    moves = exclusive or head.sealed or status is not seen.status
+    locked = await environments.lock(seen.project_id, seen.uuid, "UPDATE" if moves else "SHARE")
+    if locked is None or (locked.head_uuid, locked.status) != (seen.head_uuid, seen.status):
+        raise db.Retry
+    return Target(locked, head, status)
+
+
+async def lock_exclusively(seen: Environment) -> Target:
+    """Lock an environment that is to be moved, archived or checkpointed. Raises EnvironmentArchived, Retry."""
+    locked = await environments.lock(seen.project_id, seen.uuid, "UPDATE")
+    if locked is None:
+        raise db.Retry
+    if locked.status is EnvStatus.ARCHIVED:
+        raise EnvironmentArchived(locked.uuid)
+    return Target(locked, await head_of(locked), locked.status)
+
+
+async def head_of(environment: Environment) -> Generation:
+    """Return the environment's head."""
+    head = await generations.get([environment.project_id], environment.head_uuid)
+    if head is None:
+        raise db.Retry
+    return head
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A target with the open generation that takes its writes, and where changes are recorded."""
+
+    target: Target
+    generation: Generation
+    place: Place
+
+
+async def write(actor: Actor, target: Target, writes: Sequence[DocumentWrite], origin: Origin) -> list[Recorded]:
+    """Make the documents show what they are to show, each by its canonical layer; nothing for no writes."""
+    if not writes:
+        return []
+    opened = await open_generation(actor, target, origin)
+    layer_writes = [layer_write(opened, item) for item in writes]
+    recorded: list[Recorded] = []
+    for start in range(0, len(layer_writes), CHUNK):
+        recorded += await changes.record(opened.place, layer_writes[start : start + CHUNK])
+    await settle(opened, recorded[0].change.version)
+    return recorded
+
+
+async def open_generation(actor: Actor, target: Target, origin: Origin) -> Opened:
+    """Return the generation that takes the writes: the head, or a new one on top of a sealed head."""
+    generation = target.head
+    if generation.sealed:
+        generation = child_of(generation, target.environment, actor)
+        await generations.add(generation)
+    place = Place(
+        project_id=generation.project_id,
+        env_uuid=target.environment.uuid,
+        generation_uuid=generation.uuid,
+        is_root=generation.parent_uuid is None,
+        origin=origin,
+        actor=actor.name,
+    )
+    return Opened(target, generation, place)
+
+
+def layer_write(opened: Opened, item: DocumentWrite) -> LayerWrite:
+    """Return the layer that makes one document show what it is to show."""
+    before = item.stack.state
+    stack = replace(item.stack, generation_uuid=opened.generation.uuid)
+    return LayerWrite(stack, canonical_layer(stack.above_state, item.after), before, item.after)
+
+
+async def settle(opened: Opened, version: int) -> None:
+    """Let the anchor follow its writes; ``version`` is the first of them."""
+    target, environment = opened.target, opened.target.environment
+    if opened.generation.uuid != target.head.uuid:
+        await generations.set_version(environment.project_id, opened.generation.uuid, version)
+    if opened.generation.uuid != environment.head_uuid or target.status is not environment.status:
+        await environments.save(replace(environment, head_uuid=opened.generation.uuid, status=target.status))
+
+
+def child_of(parent: Generation, environment: Environment, actor: Actor) -> Generation:
+    """Return a new open generation of ``environment`` that stands on ``parent``."""
+    uuid = uuid4()
+    return Generation(
+        project_id=parent.project_id,
+        uuid=uuid,
+        number=parent.number + 1,
+        kind=GenerationKind.LINE,
+        env_uuid=environment.uuid,
+        parent_uuid=parent.uuid,
+        ancestors=(*parent.ancestors, uuid),
+        path=(*parent.path, uuid),
+        filter_uuid=parent.filter_uuid,
+        sealed=False,
+        label=None,
+        entity_count=0,
+        version=parent.version,
+        created_at=parent.created_at,
+        created_by=actor.name,
+    )
+
+
+def snapshot_of(
+    parent: Generation, environment: Environment, actor: Actor, kind: GenerationKind, label: str | None
+) -> Generation:
+    """Return a new whole-document generation above ``parent``; only a checkpoint counts as depth (§11.8)."""
+    uuid = uuid4()
+    return replace(
+        child_of(parent, environment, actor),
+        uuid=uuid,
+        number=parent.number + (kind is GenerationKind.CHECKPOINT),
+        kind=kind,
+        ancestors=(*parent.ancestors, uuid),
+        path=(uuid,),
+        sealed=True,
+        label=label,
+    )

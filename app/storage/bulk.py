@@ -1,0 +1,190 @@
+"""Bulk writes: staged in temporary tables by COPY, then made layers and changes by a few statements.
+
+The project's counter is locked only by the last of them, so that other writers of the project wait for that
+one alone. All of it happens in the caller's transaction; the temporary tables end with it.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from app.domain.patch import diff, to_json
+from app.domain.values import Value
+from app.storage import db
+from app.storage.changes import LayerWrite, Place
+from app.storage.codec import dumps, loads
+from app.storage.layers import stored_form
+
+ATTEMPTS: Final = 5
+_DOCUMENT_COLUMNS: Final = ("line", "kind", "key", "data")
+_WRITE_COLUMNS: Final = (
+    "entity_uuid",
+    "layer_uuid",
+    "parent_uuid",
+    "form",
+    "data",
+    "forward",
+    "reverse",
+    "layer_reverse",
+    "shown_delta",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StagedDocument:
+    """One line of an import: where it stood, and what it wants a document to be."""
+
+    line: int
+    kind: str
+    key: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedName:
+    kind: str
+    key: str
+    lines: Sequence[int]
+
+
+async def prepare() -> None:
+    """Make the temporary tables of this transaction."""
+    await db.execute(
+        'CREATE TEMPORARY TABLE staged_document (line integer, kind text COLLATE "C", key text COLLATE "C",'
+        " data jsonb, entity_uuid uuid) ON COMMIT DROP"
+    )
+    await db.execute(
+        "CREATE TEMPORARY TABLE staged_write (position bigint GENERATED ALWAYS AS IDENTITY, entity_uuid uuid,"
+        " layer_uuid uuid, parent_uuid uuid, form text, data jsonb, forward jsonb, reverse jsonb,"
+        " layer_reverse jsonb, shown_delta integer, entity_version bigint) ON COMMIT DROP"
+    )
+
+
+async def stage_documents(documents: Iterable[StagedDocument]) -> None:
+    """Add lines of an import."""
+    rows = [(item.line, item.kind, item.key, item.data) for item in documents]
+    await db.copy("staged_document", _DOCUMENT_COLUMNS, rows)
+
+
+async def repeated_name() -> RepeatedName | None:
+    """Return a document that two staged lines name, if there is one."""
+    await db.execute("ANALYZE staged_document")
+    row = await db.fetchrow(
+        "SELECT kind, key, array_agg(line ORDER BY line) AS lines FROM staged_document GROUP BY kind, key"
+        " HAVING count(*) > 1 ORDER BY min(line) LIMIT 1"
+    )
+    return RepeatedName(row["kind"], row["key"], row["lines"][:10]) if row else None
+
+
+async def name_entities(place: Place) -> int:
+    """Lock the entities that staged lines name, making those that are new; return how many are new.
+
+    New ones get their layers staged at once: a document that nobody ever named has nothing to be merged with.
+    """
+    total = await db.fetchval("SELECT count(*) FROM staged_document")
+    created = 0
+    for _ in range(ATTEMPTS):
+        locked = await db.execute(
+            "WITH existing AS MATERIALIZED (SELECT entity.uuid, entity.kind, entity.key FROM staged_document staged"
+            "  JOIN entity ON entity.project_id = $1 AND entity.kind = staged.kind AND entity.key = staged.key"
+            "  WHERE staged.entity_uuid IS NULL ORDER BY entity.uuid FOR NO KEY UPDATE OF entity)"
+            " UPDATE staged_document staged SET entity_uuid = existing.uuid FROM existing"
+            " WHERE staged.kind = existing.kind AND staged.key = existing.key",
+            place.project_id,
+        )
+        added = await _add_entities(place)
+        created += added
+        total -= locked + added
+        if total == 0:
+            return created
+    raise db.Retry
+
+
+async def _add_entities(place: Place) -> int:
+    return await db.execute(
+        "WITH added AS (INSERT INTO entity (project_id, uuid, kind, key, version)"
+        "  SELECT $1, gen_random_uuid(), kind, key, 1 FROM staged_document WHERE entity_uuid IS NULL"
+        "  ON CONFLICT (project_id, kind, key) DO NOTHING RETURNING uuid, kind, key)"
+        " INSERT INTO staged_write (entity_uuid, layer_uuid, form, data, forward, reverse, layer_reverse,"
+        "  shown_delta, entity_version)"
+        " SELECT added.uuid, CASE WHEN $2 THEN added.uuid ELSE gen_random_uuid() END, 'whole', staged.data,"
+        "  jsonb_build_object('set', jsonb_build_object('', staged.data), 'unset', '[]'::jsonb),"
+        '  \'{"set": {}, "unset": [""]}\', CASE WHEN $2 THEN NULL ELSE \'{"set": {}, "unset": [""]}\'::jsonb END,'
+        "  1, 1 FROM added JOIN staged_document staged ON staged.kind = added.kind AND staged.key = added.key"
+        " ORDER BY staged.line",
+        place.project_id,
+        place.is_root,
+    )
+
+
+async def staged_known(after: int, limit: int) -> list[tuple[int, UUID, Value]]:
+    """Return (line, entity, wanted document) of lines that name documents known before, by line."""
+    rows = await db.fetch(
+        "SELECT line, entity_uuid, data FROM staged_document WHERE entity_uuid IS NOT NULL AND line > $1"
+        " ORDER BY line LIMIT $2",
+        after,
+        limit,
+    )
+    return [(row["line"], row["entity_uuid"], loads(row["data"])) for row in rows]
+
+
+async def stage_writes(place: Place, writes: Iterable[LayerWrite]) -> None:
+    """Add layers to be written; their entities are locked."""
+    rows = []
+    for write in writes:
+        above = write.stack.above
+        rows.append(
+            (
+                write.stack.entity.uuid,
+                write.layer_uuid_in(place),
+                above[-1].uuid if above else None,
+                *stored_form(write.patch),
+                dumps(to_json(diff(write.before, write.after))),
+                dumps(to_json(diff(write.after, write.before))),
+                write.layer_reverse(place),
+                write.shown_delta,
+            )
+        )
+    await db.copy("staged_write", _WRITE_COLUMNS, rows)
+
+
+async def record_staged(place: Place) -> int | None:
+    """Write what is staged, in the order it was staged; return the first version, None if nothing is."""
+    await db.execute("ANALYZE staged_write")
+    await db.execute(
+        "WITH versioned AS (UPDATE entity SET version = entity.version + 1 FROM staged_write staged"
+        "  WHERE staged.entity_version IS NULL AND entity.project_id = $1 AND entity.uuid = staged.entity_uuid"
+        "  RETURNING entity.uuid, entity.version)"
+        " UPDATE staged_write staged SET entity_version = versioned.version FROM versioned"
+        " WHERE staged.entity_uuid = versioned.uuid",
+        place.project_id,
+    )
+    await db.execute(
+        "INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, parent_uuid, form, data, version)"
+        " SELECT $1, entity_uuid, $2, coalesce(layer_uuid, gen_random_uuid()), parent_uuid, form, data, entity_version"
+        " FROM staged_write ORDER BY position"
+        " ON CONFLICT (project_id, entity_uuid, generation_uuid)"
+        " DO UPDATE SET form = EXCLUDED.form, data = EXCLUDED.data, version = EXCLUDED.version",
+        place.project_id,
+        place.generation_uuid,
+    )
+    first: int | None = await db.fetchval(
+        "WITH counted AS (UPDATE project_counter SET version = version + (SELECT count(*) FROM staged_write)"
+        "  WHERE project_id = $1 RETURNING version),"
+        " shown AS (UPDATE generation SET entity_count = entity_count + (SELECT sum(shown_delta) FROM staged_write)"
+        "  FROM counted WHERE generation.project_id = $1 AND generation.uuid = $2"
+        "  AND EXISTS (SELECT FROM staged_write)),"
+        " written AS (INSERT INTO change (project_id, version, env_uuid, generation_uuid, entity_uuid, entity_version,"
+        "  forward, reverse, layer_reverse, origin, actor, created_at)"
+        "  SELECT $1, counted.version - (SELECT count(*) FROM staged_write) + row_number() OVER (ORDER BY position),"
+        "   $3, $2, entity_uuid, entity_version, forward, reverse, layer_reverse, $4, $5, clock_timestamp()"
+        "  FROM counted CROSS JOIN staged_write ORDER BY position RETURNING version)"
+        " SELECT min(version) FROM written",
+        place.project_id,
+        place.generation_uuid,
+        place.env_uuid,
+        place.origin.value,
+        place.actor,
+    )
+    return first

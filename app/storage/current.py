@@ -1,0 +1,84 @@
+"""The hot read: one document in one environment, with or without the layers it is merged from."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from app.domain.model import EnvStatus
+from app.storage import db
+
+_BY: Final = {
+    "production": "env.env_type = 'production' AND $2::text IS NULL",
+    "uuid": "env.uuid = $2::uuid",
+    "name": "env.name = $2::text",
+}
+
+# The layers' data is read only if they are not the ones that the caller has merged already.
+_STATEMENT: Final = """
+SELECT env.status, gen.uuid AS generation_uuid, stack.versions, stack.in_sight, contents.forms, contents.data
+FROM environment env
+JOIN generation gen ON gen.project_id = env.project_id AND gen.uuid = env.head_uuid
+LEFT JOIN LATERAL (
+    SELECT array_agg(layer.version ORDER BY array_position(gen.path, layer.generation_uuid)) AS versions,
+           entity.kind <> 'user' OR gen.filter_uuid IS NULL OR bool_or(
+               array_position(gen.path, layer.generation_uuid)
+               >= coalesce(array_position(gen.path, gen.filter_uuid), 1)) AS in_sight
+    FROM entity JOIN layer ON layer.project_id = $1 AND layer.entity_uuid = entity.uuid
+        AND layer.generation_uuid = ANY (gen.path)
+    WHERE entity.project_id = $1 AND entity.kind = $3 AND entity.key = $4
+    GROUP BY entity.uuid, entity.kind
+) stack ON true
+LEFT JOIN LATERAL (
+    SELECT array_agg(layer.form ORDER BY array_position(gen.path, layer.generation_uuid)) AS forms,
+           array_agg(layer.data::text ORDER BY array_position(gen.path, layer.generation_uuid)) AS data
+    FROM entity JOIN layer ON layer.project_id = $1 AND layer.entity_uuid = entity.uuid
+        AND layer.generation_uuid = ANY (gen.path)
+    WHERE entity.project_id = $1 AND entity.kind = $3 AND entity.key = $4
+      AND (gen.uuid IS DISTINCT FROM $5::uuid OR stack.versions IS DISTINCT FROM $6::bigint[])
+) contents ON true
+WHERE env.project_id = $1 AND {by}
+ORDER BY env.status = 'archived', env.updated_at DESC LIMIT 1
+"""
+_STATEMENTS: Final = {name: _STATEMENT.replace("{by}", condition) for name, condition in _BY.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """A document's layers on the path of an environment's head, uppermost ancestor first.
+
+    ``layers`` (form, data) is None where they are those whose versions the caller gave.
+    """
+
+    status: EnvStatus
+    generation_uuid: UUID
+    layer_versions: list[int]
+    in_sight: bool
+    layers: Sequence[tuple[str, str | None]] | None
+
+
+async def read(
+    project_id: int,
+    environment: UUID | str | None,
+    kind: str,
+    key: str,
+    known_generation: UUID | None,
+    known_versions: list[int] | None,
+) -> Current | None:
+    """Return the document's layers in one statement; None if there is no such environment.
+
+    ``environment`` is a UUID, a name (of a living environment, else of the one archived last), or None for
+    production.
+    """
+    by = "production" if environment is None else "uuid" if isinstance(environment, UUID) else "name"
+    row = await db.fetchrow(_STATEMENTS[by], project_id, environment, kind, key, known_generation, known_versions)
+    if row is None:
+        return None
+    forms = row["forms"]
+    return Current(
+        status=EnvStatus(row["status"]),
+        generation_uuid=row["generation_uuid"],
+        layer_versions=row["versions"] or [],
+        in_sight=bool(row["in_sight"]),
+        layers=list(zip(forms, row["data"], strict=True)) if forms else None,
+    )

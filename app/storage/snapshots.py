@@ -1,0 +1,211 @@
+"""Whole-document copies of what a generation shows, and what two generations may differ in."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID, uuid4
+
+from app.domain.layers import resolve
+from app.domain.model import USER_KIND, Entity, Generation
+from app.domain.patch import REMOVE, Patch, Replace
+from app.domain.values import MISSING
+from app.storage import db
+from app.storage.layers import IN_SIGHT, SHOWN, Stack, group, stored_form
+
+# One statement, so that all of it is read at one moment: what has one whole layer is copied by the database,
+# what has to be merged comes back.
+_COPY: Final = f"""
+WITH stack AS MATERIALIZED (
+    SELECT layer.entity_uuid, count(*) AS depth
+    FROM generation gen
+    JOIN layer ON layer.project_id = gen.project_id AND layer.generation_uuid = ANY (gen.path)
+    JOIN entity ON entity.project_id = gen.project_id AND entity.uuid = layer.entity_uuid
+    WHERE gen.project_id = $1 AND gen.uuid = $2 AND {IN_SIGHT}
+    GROUP BY layer.entity_uuid
+), copied AS (
+    INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, parent_uuid, form, data, version)
+    SELECT $1, layer.entity_uuid, $3, gen_random_uuid(), layer.uuid, 'whole', layer.data, layer.version
+    FROM generation gen
+    JOIN layer ON layer.project_id = gen.project_id AND layer.generation_uuid = ANY (gen.path)
+    JOIN stack ON stack.entity_uuid = layer.entity_uuid AND stack.depth = 1
+    WHERE gen.project_id = $1 AND gen.uuid = $2 AND layer.form = 'whole'
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM copied) AS copied, entity.uuid AS entity_uuid, entity.kind, entity.key,
+       gen.uuid AS gen_uuid, layer.uuid AS layer_uuid, layer.generation_uuid, layer.form, layer.data, layer.version,
+       true AS in_sight
+FROM generation gen
+LEFT JOIN stack ON stack.depth > 1
+LEFT JOIN entity ON entity.project_id = gen.project_id AND entity.uuid = stack.entity_uuid
+LEFT JOIN layer ON layer.project_id = gen.project_id AND layer.entity_uuid = entity.uuid
+    AND layer.generation_uuid = ANY (gen.path)
+WHERE gen.project_id = $1 AND gen.uuid = $2
+ORDER BY array_position(gen.path, layer.generation_uuid)
+"""
+_COLUMNS: Final = (
+    "project_id",
+    "entity_uuid",
+    "generation_uuid",
+    "uuid",
+    "parent_uuid",
+    "form",
+    "data",
+    "version",
+)
+
+
+async def copy_shown(source: Generation, target: Generation) -> int:
+    """Copy what ``source`` shows into the snapshot ``target``; return how many entities that are."""
+    rows = await db.fetch(_COPY, source.project_id, source.uuid, target.uuid)
+    copied: int = rows[0]["copied"]
+    stacks = group(source.project_id, (row for row in rows if row["entity_uuid"] is not None)).values()
+    merged = [(stack, patch) for stack in stacks if (patch := _frozen(source, stack)) is not None]
+    await db.copy("layer", _COLUMNS, _copies(target, merged))
+    return copied + sum(patch is not REMOVE for _, patch in merged)
+
+
+def _frozen(source: Generation, stack: Stack) -> Patch | None:
+    state = resolve(layer.patch for layer in stack.layers)
+    if state is not MISSING:
+        return Replace(state)
+    # A user deleted in a filtered line must stay deleted, and not look like one that the filter left outside.
+    return REMOVE if source.filter_uuid is not None and stack.entity.kind == USER_KIND else None
+
+
+def _copies(target: Generation, merged: Iterable[tuple[Stack, Patch]]) -> Iterator[tuple[object, ...]]:
+    for stack, patch in merged:
+        version = max(layer.version for layer in stack.layers)
+        yield (
+            target.project_id,
+            stack.entity.uuid,
+            target.uuid,
+            uuid4(),
+            stack.layers[-1].uuid,
+            *stored_form(patch),
+            version,
+        )
+
+
+async def add_matching_users(source: Generation, target: Generation, keys: Sequence[str]) -> tuple[int, int]:
+    """Give each user among ``keys`` that ``source`` shows an empty layer in ``target``.
+
+    Returns how many those are, and how many users ``source`` shows in all.
+    """
+    row = await db.fetchrow(
+        "WITH shown AS (SELECT entity.uuid, entity.key, entity.version FROM generation gen"
+        "  JOIN entity ON entity.project_id = gen.project_id AND entity.kind = 'user'"
+        f"  WHERE gen.project_id = $1 AND gen.uuid = $2 AND {SHOWN} AND {IN_SIGHT}),"
+        " added AS (INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, form, data, version)"
+        "  SELECT $1, shown.uuid, $3, gen_random_uuid(), 'patch', '{\"set\": {}, \"unset\": []}', shown.version"
+        "  FROM shown WHERE shown.key = ANY ($4::text[]) RETURNING 1)"
+        " SELECT (SELECT count(*) FROM added) AS matching, (SELECT count(*) FROM shown) AS total",
+        source.project_id,
+        source.uuid,
+        target.uuid,
+        keys,
+    )
+    return (row["matching"], row["total"]) if row else (0, 0)
+
+
+async def removable_layers(project_id: int, env_uuid: UUID) -> int:
+    """Delete the layers of an archived environment that nothing else stands on; return how many (§11.9)."""
+    return await db.execute(
+        "DELETE FROM layer USING generation gen WHERE gen.project_id = $1 AND gen.env_uuid = $2 AND gen.kind = 'line'"
+        " AND layer.project_id = $1 AND layer.generation_uuid = gen.uuid AND NOT EXISTS ("
+        "  SELECT FROM generation lower JOIN environment env"
+        "   ON env.project_id = lower.project_id AND env.uuid = lower.env_uuid"
+        "  WHERE lower.project_id = $1 AND gen.uuid = ANY (lower.ancestors)"
+        "   AND (lower.kind IN ('checkpoint', 'pin')"
+        "        OR (env.status <> 'archived' AND env.head_uuid = lower.uuid)))",
+        project_id,
+        env_uuid,
+    )
+
+
+async def has_descendants(project_id: int, generation_uuid: UUID) -> bool:
+    """Return whether another generation stands on this one, or an environment has it as its head."""
+    found: bool = await db.fetchval(
+        "SELECT EXISTS (SELECT FROM generation WHERE project_id = $1 AND parent_uuid = $2)"
+        " OR EXISTS (SELECT FROM environment WHERE project_id = $1 AND head_uuid = $2)"
+        " OR EXISTS (SELECT FROM change WHERE project_id = $1 AND generation_uuid = $2)"
+        " OR EXISTS (SELECT FROM manifest WHERE project_id = $1 AND source_generation_uuid = $2)",
+        project_id,
+        generation_uuid,
+    )
+    return found
+
+
+async def may_differ(a: Generation, b: Generation) -> list[Entity]:
+    """Return, by kind and key, the entities that two generations may show differently.
+
+    Only layers on one of the two paths can make a difference; where each side has one whole layer and the two
+    are equal to the digit, there is none.
+    """
+    only_a = [uuid for uuid in a.path if uuid not in b.path]
+    only_b = [uuid for uuid in b.path if uuid not in a.path]
+    rows = await db.fetch(
+        "SELECT entity.uuid, entity.kind, entity.key FROM layer"
+        " JOIN entity ON entity.project_id = layer.project_id AND entity.uuid = layer.entity_uuid"
+        " WHERE layer.project_id = $1 AND layer.generation_uuid = ANY ($2::uuid[] || $3::uuid[])"
+        " GROUP BY entity.uuid, entity.kind, entity.key"
+        " HAVING NOT (count(*) = 2 AND bool_and(layer.form = 'whole')"
+        "  AND count(*) FILTER (WHERE layer.generation_uuid = ANY ($2::uuid[])) = 1"
+        "  AND count(DISTINCT layer.data::text) = 1)"
+        " ORDER BY entity.kind, entity.key",
+        a.project_id,
+        only_a,
+        only_b,
+    )
+    return [Entity(a.project_id, row["uuid"], row["kind"], row["key"]) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """What a UUID names: a generation, and an entity where it names a layer or a document."""
+
+    project_id: int
+    generation_uuid: UUID
+    entity: Entity | None
+
+
+async def locate(project_ids: Sequence[int], uuid: UUID) -> Located | None:
+    """Return what ``uuid`` names in one of the projects: anchor, generation, snapshot, layer or entity."""
+    row = await db.fetchrow(
+        "SELECT project_id, generation_uuid, entity_uuid, kind, key FROM ("
+        " SELECT project_id, head_uuid AS generation_uuid, NULL::uuid AS entity_uuid, NULL AS kind, NULL AS key"
+        "  FROM environment WHERE project_id = ANY ($1::int[]) AND uuid = $2"
+        " UNION ALL SELECT project_id, uuid, NULL, NULL, NULL FROM generation"
+        "  WHERE project_id = ANY ($1::int[]) AND uuid = $2"
+        " UNION ALL SELECT layer.project_id, layer.generation_uuid, entity.uuid, entity.kind, entity.key FROM layer"
+        "  JOIN entity ON entity.project_id = layer.project_id AND entity.uuid = layer.entity_uuid"
+        "  WHERE layer.project_id = ANY ($1::int[]) AND layer.uuid = $2"
+        " UNION ALL SELECT entity.project_id, env.head_uuid, entity.uuid, entity.kind, entity.key FROM entity"
+        "  JOIN environment env ON env.project_id = entity.project_id AND env.env_type = 'production'"
+        "  WHERE entity.project_id = ANY ($1::int[]) AND entity.uuid = $2) named LIMIT 1",
+        project_ids,
+        uuid,
+    )
+    if row is None:
+        return None
+    entity = Entity(row["project_id"], row["entity_uuid"], row["kind"], row["key"]) if row["entity_uuid"] else None
+    return Located(row["project_id"], row["generation_uuid"], entity)
+
+
+async def add_manifest(
+    generation: Generation, source: Generation, forked_count: int, user_filter: str | None, actor: str
+) -> UUID:
+    """Record what a fork was made of; return the manifest's UUID."""
+    uuid = uuid4()
+    await db.execute(
+        "INSERT INTO manifest (project_id, uuid, env_uuid, generation_uuid, source_generation_uuid, forked_count,"
+        " user_filter, actor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        generation.project_id,
+        uuid,
+        generation.env_uuid,
+        generation.uuid,
+        source.uuid,
+        forked_count,
+        user_filter,
+        actor,
+    )
+    return uuid
