@@ -1,0 +1,83 @@
+"""What a request stands in before its handler runs: who asks, in which project, in which environment."""
+
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from app.domain.errors import BadRequest, GenerationNotFound, SandboxSecretAccessDenied
+from app.domain.model import Actor
+from app.rest.request import environment_reference
+from app.services import environments, identity, tree
+
+Connection: TypeAlias = ASGIConnection[Any, Any, Any, Any]
+
+_NO = frozenset({"", "0", "false", "no", "off"})
+
+
+async def authenticated(connection: Connection, _: BaseRouteHandler) -> None:
+    """Let in who has a token; a guard, so that nothing of a stranger's body is read. Raises Unauthenticated."""
+    given = next((value for name, value in connection.scope["headers"] if name == b"authorization"), None)
+    connection.scope["user"] = await identity.authenticate(given.decode("latin-1") if given else None)
+
+
+async def readable_address(connection: Connection, _: BaseRouteHandler) -> None:
+    """Refuse U+0000 in an address: no name and no value of ours can hold it. Raises BadRequest."""
+    if b"%00" in connection.scope["query_string"] or b"%00" in connection.scope["raw_path"]:
+        raise BadRequest("An address cannot hold the character U+0000.")
+
+
+async def no_secrets_in_sandbox(connection: Connection, _: BaseRouteHandler) -> None:
+    """Refuse ``decrypt_protected`` outside production (semantics §7). Raises SandboxSecretAccessDenied."""
+    if not connection.scope["query_string"]:
+        return
+    if connection.query_params.get("decrypt_protected", "").strip().lower() in _NO:
+        return
+    reference = environment_reference(connection)
+    project_id = connection.path_params.get("project_id", "")
+    if project_id.isascii() and project_id.isdigit() and len(project_id) < 10:
+        named = await environments.find(connection.scope["user"], int(project_id), reference)
+        if named.is_production:
+            return
+    raise SandboxSecretAccessDenied(
+        "Protected fields are not decrypted in a sandbox context; compare with /api/sandbox/protected-check."
+    )
+
+
+def named_once(in_query: int | None, in_body: int | None) -> int | None:
+    """Return the project that query or body name, if one does. Raises BadRequest if they differ."""
+    if in_query is not None and in_body is not None and in_query != in_body:
+        raise BadRequest("The body and the query name different projects.", parameter="project_id")
+    return in_body if in_query is None else in_query
+
+
+def implied_project(actor: Actor, named: int | None) -> int:
+    """Return the project that a call is about: the one named, or the API key's. Raises BadRequest."""
+    project_id = actor.project_id if named is None else named
+    if project_id is None:
+        raise BadRequest("Name the project: project_id is missing.", parameter="project_id")
+    return project_id
+
+
+async def project_of(actor: Actor, named: int | None, env_uuid: UUID | None) -> int:
+    """Return the project that a call is about, where an environment may imply it.
+
+    Raises EnvironmentNotFound, BadRequest.
+    """
+    if env_uuid is not None:
+        return (await environments.get(actor, env_uuid, named)).project_id
+    return implied_project(actor, named)
+
+
+async def project_of_root(actor: Actor, named: int | None, root_uuid: UUID | None) -> int:
+    """Return the project of a tree, where its root (a generation or an anchor) may imply it.
+
+    Raises EnvironmentNotFound, BadRequest.
+    """
+    if named is not None or actor.is_key or root_uuid is None:
+        return implied_project(actor, named)
+    try:
+        return (await tree.generation(actor, root_uuid)).project_id
+    except GenerationNotFound:
+        return (await environments.get(actor, root_uuid)).project_id

@@ -1,0 +1,129 @@
+"""Documents: the project document at ``…/data``, all others at ``…/entities/{kind}/{key}``."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final
+
+from litestar import Response, Router, delete, get, patch, put
+from litestar.params import Parameter
+
+from app.rest.answers import DocumentAnswer, Documents
+from app.rest.document_answer import at_path, read_answer, write_answer
+from app.rest.operations import DocumentDelete, DocumentPatch, DocumentPut, DocumentRead
+from app.rest.parameters import (
+    Caller,
+    Condition,
+    Cursor,
+    DocumentAddress,
+    InEnvironment,
+    Limit,
+    Moment,
+    Place,
+    ProjectId,
+    rules,
+)
+from app.rest.preconditions import IfNoneMatch
+from app.rest.request import JSON, JSON_PATCH, MERGE_PATCH, StrictRequest
+from app.services import documents
+from app.services.documents import Written
+
+_PATCHES: Final[dict[str, Callable[..., Awaitable[Written]]]] = {
+    MERGE_PATCH: documents.merge,
+    JSON_PATCH: documents.patch,
+    JSON: documents.merge,
+}
+_DATA: Final = "/{project_id:str}/data"
+_ENTITY: Final = "/{project_id:str}/entities/{kind:str}/{key:path}"
+_KIND: Final = "/{project_id:str}/entities/{kind:str}"
+
+Filter = Annotated[
+    str | None,
+    Parameter(query="filter", description='A JSON array of rules as in a segment: `[{"field", "op", "value"}]`.'),
+]
+
+
+async def _get_document(
+    address: DocumentAddress, at: Moment, place: Place, if_none_match: IfNoneMatch = None
+) -> Response[Any]:
+    """Show a document, or what stands at `path` of it."""
+    if place:
+        document = await documents.read(*address, at=at)
+        return read_answer(at_path(document.state, place), document.version, if_none_match)
+    body = await documents.read_body(*address, at=at)
+    return read_answer(body.content, body.version, if_none_match)
+
+
+async def _put_document(
+    request: StrictRequest, address: DocumentAddress, place: Place, expected: Condition
+) -> Response[Any]:
+    """Replace a document, or what stands at `path` of it.
+
+    Answers 201 where there was none. `If-None-Match: *` makes it create only.
+    """
+    value = await request.value([JSON])
+    return write_answer(await documents.put(*address, value, path=place, expected=expected), place)
+
+
+async def _patch_document(
+    request: StrictRequest, address: DocumentAddress, place: Place, expected: Condition
+) -> Response[Any]:
+    """Change a document by a merge patch (RFC 7396) or a JSON patch (RFC 6902).
+
+    Without `If-Match`, concurrent changes to different fields are all kept.
+    """
+    value = await request.value(list(_PATCHES))
+    apply = _PATCHES[request.expect_media_type(list(_PATCHES))]
+    return write_answer(await apply(*address, value, path=place, expected=expected), place)
+
+
+async def _delete_document(address: DocumentAddress, expected: Condition) -> Response[None]:
+    """Hide a document in this environment; delete it, in production."""
+    await documents.delete(*address, expected=expected)
+    return Response(None)
+
+
+@get(_KIND)
+async def list_entities(
+    request: StrictRequest,
+    project_id: ProjectId,
+    kind: str,
+    actor: Caller,
+    env: InEnvironment,
+    at: Moment,
+    filter_: Filter = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Documents | Response[Any]:
+    """List the documents of a kind by key, or those that match a filter."""
+    kind, key = request.document_name()
+    if key:
+        return await _get_document((actor, project_id, env, kind, key), at, ())
+    page = await documents.list_documents(
+        actor, project_id, env, kind, limit=limit, cursor=cursor, at=at, rules=rules(filter_)
+    )
+    return Documents(entities=[DocumentAnswer.of(item) for item in page.items], next_cursor=page.next_cursor)
+
+
+def document_routes() -> Router:
+    """Return the routes of documents.
+
+    The router cannot tell a key of nothing but slashes from none, so writes to such keys end at ``_KIND``.
+    """
+    return Router(
+        "/api/projects",
+        route_handlers=[
+            get(_DATA, operation_id="getData", operation_class=DocumentRead)(_get_document),
+            put(_DATA, operation_id="putData", operation_class=DocumentPut)(_put_document),
+            patch(_DATA, operation_id="patchData", operation_class=DocumentPatch)(_patch_document),
+            get(_ENTITY, operation_id="getEntity", operation_class=DocumentRead)(_get_document),
+            put(_ENTITY, operation_id="putEntity", operation_class=DocumentPut)(_put_document),
+            patch(_ENTITY, operation_id="patchEntity", operation_class=DocumentPatch)(_patch_document),
+            delete(_ENTITY, operation_id="deleteEntity", operation_class=DocumentDelete, status_code=204)(
+                _delete_document
+            ),
+            list_entities,
+            put(_KIND, include_in_schema=False)(_put_document),
+            patch(_KIND, include_in_schema=False)(_patch_document),
+            delete(_KIND, status_code=204, include_in_schema=False)(_delete_document),
+        ],
+        tags=["Documents"],
+    )

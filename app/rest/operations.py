@@ -1,0 +1,160 @@
+"""What the description of an operation says beyond its signature: refusals, media types, headers, examples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from litestar.openapi.spec import (
+    OpenAPIHeader,
+    OpenAPIMediaType,
+    OpenAPIResponse,
+    Operation,
+    Reference,
+    RequestBody,
+    Schema,
+)
+from litestar.openapi.spec.enums import OpenAPIType
+
+from app.rest.examples import ANSWERS, BODIES
+from app.rest.request import JSON, JSON_PATCH, MERGE_PATCH, NDJSON
+
+_REFUSALS: Final = ("400", "401", "403", "404", "409", "422", "500", "503")
+_SUCCESSES: Final = frozenset({"200", "201"})
+_BODY_REFUSALS: Final = ("413", "415")
+_ANY_JSON: Final = Schema(description="Any JSON value.")
+_MERGE: Final = Schema(description="A merge patch: what to set; `null` removes (RFC 7396).")
+_OPERATIONS: Final = Schema(
+    type=OpenAPIType.ARRAY,
+    items=Schema(type=OpenAPIType.OBJECT, required=["op", "path"]),
+    description="A JSON patch: operations, done in order, all or none (RFC 6902).",
+)
+_LINES: Final = Schema(type=OpenAPIType.STRING, description='One `{"kind", "key", "data"}` a line.')
+_ETAG: Final = OpenAPIHeader(
+    schema=Schema(type=OpenAPIType.STRING),
+    description="The document's version; `If-Match` takes it as it stands.",
+)
+
+
+@dataclass
+class ApiOperation(Operation):
+    """An operation with its refusals, and the guide's example where it has one."""
+
+    def __post_init__(self) -> None:
+        text, _, more = (self.description or "").partition("\n\n")
+        self.summary, self.description = text.strip().rstrip("."), more.strip() or None
+        self.responses = dict(self.responses or {})
+        self.describe()
+        self._refuse(_REFUSALS if self.request_body is None else (*_REFUSALS, *_BODY_REFUSALS))
+        self._exemplify()
+
+    def describe(self) -> None:
+        """Say what the signature does not; for operations that are not all JSON."""
+
+    def succeed(self, status: str, description: str, media_type: str | None, schema: Schema) -> None:
+        """Describe a success whose body the signature does not show."""
+        content = {media_type: OpenAPIMediaType(schema=schema)} if media_type else None
+        assert self.responses is not None
+        self.responses[status] = OpenAPIResponse(description=description, content=content)
+
+    def _refuse(self, statuses: Sequence[str]) -> None:
+        assert self.responses is not None
+        for status in statuses:
+            self.responses[status] = Reference(ref=f"#/components/responses/{status}")
+
+    def _exemplify(self) -> None:
+        name = self.operation_id or ""
+        if name in BODIES and isinstance(self.request_body, RequestBody):
+            self.request_body.content[JSON].example = BODIES[name]
+        if name in ANSWERS:
+            for status in _SUCCESSES & (self.responses or {}).keys():
+                response = (self.responses or {})[status]
+                assert isinstance(response, OpenAPIResponse)
+                assert response.content
+                response.content[JSON].example = ANSWERS[name]
+
+
+@dataclass
+class DocumentOperation(ApiOperation):
+    """An operation that answers with a bare document and its version."""
+
+    def show_document(self, **statuses: str) -> None:
+        """Describe the answers with a document: ``_200="…"``."""
+        assert self.responses is not None
+        for status, description in statuses.items():
+            self.responses[status.strip("_")] = OpenAPIResponse(
+                description=description,
+                content={JSON: OpenAPIMediaType(schema=_ANY_JSON)},
+                headers={"ETag": _ETAG},
+            )
+
+    def check_version(self) -> None:
+        """Describe the refusal of a stale ``If-Match``."""
+        self._refuse(["412"])
+
+
+@dataclass
+class DocumentRead(DocumentOperation):
+    """Reading a document."""
+
+    def describe(self) -> None:
+        """Add ETag and 304."""
+        self.show_document(_200="The document, or what stands at `path` of it.")
+        assert self.responses is not None
+        self.responses["304"] = OpenAPIResponse(
+            description="`If-None-Match` names this version.", headers={"ETag": _ETAG}
+        )
+
+
+@dataclass
+class DocumentPut(DocumentOperation):
+    """Replacing a document."""
+
+    def describe(self) -> None:
+        """Add the body and both successes."""
+        self.request_body = RequestBody(required=True, content={JSON: OpenAPIMediaType(schema=_ANY_JSON)})
+        self.show_document(_200="The document as it is now.", _201="There was none; the document as it is now.")
+        self.check_version()
+
+
+@dataclass
+class DocumentPatch(DocumentOperation):
+    """Changing a document."""
+
+    def describe(self) -> None:
+        """Add the bodies: one kind of patch per media type."""
+        bodies = {MERGE_PATCH: _MERGE, JSON_PATCH: _OPERATIONS, JSON: _MERGE}
+        self.request_body = RequestBody(
+            required=True,
+            content={media_type: OpenAPIMediaType(schema=schema) for media_type, schema in bodies.items()},
+        )
+        self.show_document(_200="The document as it is now.")
+        self.check_version()
+
+
+@dataclass
+class DocumentDelete(DocumentOperation):
+    """Deleting a document."""
+
+    def describe(self) -> None:
+        """Add the refusal of a stale version."""
+        assert self.responses is not None
+        self.responses["204"] = OpenAPIResponse(description="It is gone.")
+        self.check_version()
+
+
+@dataclass
+class Import(ApiOperation):
+    """Bulk writing."""
+
+    def describe(self) -> None:
+        """Add the NDJSON body."""
+        self.request_body = RequestBody(required=True, content={NDJSON: OpenAPIMediaType(schema=_LINES)})
+
+
+@dataclass
+class Export(ApiOperation):
+    """Bulk reading."""
+
+    def describe(self) -> None:
+        """Add the NDJSON answer."""
+        self.succeed("200", "The documents, by kind and key.", NDJSON, _LINES)

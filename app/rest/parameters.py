@@ -1,0 +1,151 @@
+"""What stands in query and headers: read once, the same for every route."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Final, TypeAlias
+
+from litestar.params import Dependency, Parameter
+
+from app.domain.errors import BadRequest, MalformedJson, UnknownKind, ValidationFailed
+from app.domain.json_text import check_storable, parse_json
+from app.domain.model import PROJECT_KIND, Actor, At
+from app.domain.names import TABLE_ALIASES, check_kind
+from app.domain.paging import DEFAULT_LIMIT, MAX_LIMIT
+from app.domain.pointer import Path, parse_path
+from app.domain.values import Value
+from app.rest.request import StrictRequest, environment_reference
+from app.services.documents import Expected
+from app.settings import Settings
+
+MAX_ID: Final = 2**31 - 1
+MAX_VERSION: Final = 2**63 - 1
+
+ProjectId: TypeAlias = Annotated[int, Parameter(ge=1, le=MAX_ID, description="The project's id.")]
+ImpliedProjectId: TypeAlias = Annotated[
+    int | None,
+    Parameter(
+        query="project_id",
+        ge=1,
+        le=MAX_ID,
+        description="The project's id; may be left out where the environment or the API key implies it.",
+    ),
+]
+Limit: TypeAlias = Annotated[
+    int,
+    Parameter(
+        description="Items of a page.",
+        schema_extra={"minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    ),
+]
+Cursor: TypeAlias = Annotated[
+    str | None, Parameter(description="The `next_cursor` of the page before.", max_length=2_000)
+]
+AsOf: TypeAlias = Annotated[
+    str | None,
+    Parameter(
+        query="as_of", description="Read the state at a project version (a number) or at a time (ISO 8601; UTC)."
+    ),
+]
+InDocument: TypeAlias = Annotated[
+    str | None,
+    Parameter(
+        query="path",
+        description="A place in the document: a JSON pointer if it starts with `/`, else dotted keys.",
+    ),
+]
+Table: TypeAlias = Annotated[
+    str | None,
+    Parameter(query="table", description="The entity kind; the guide's table names mean `project` and `user`."),
+]
+
+
+# What the router provides to handlers; checked where it is made, so not once more.
+Caller: TypeAlias = Annotated[Actor, Dependency(skip_validation=True)]
+InEnvironment: TypeAlias = Annotated[str | None, Dependency(skip_validation=True)]
+InSettings: TypeAlias = Annotated[Settings, Dependency(skip_validation=True)]
+Moment: TypeAlias = Annotated[At | None, Dependency(skip_validation=True)]
+Place: TypeAlias = Annotated[Path, Dependency(skip_validation=True)]
+DocumentAddress: TypeAlias = Annotated[tuple[Actor, int, str | None, str, str], Dependency(skip_validation=True)]
+Condition: TypeAlias = Annotated[Expected, Dependency(skip_validation=True)]
+
+
+def actor_of(request: StrictRequest) -> Actor:
+    """Return who asks."""
+    return request.actor
+
+
+def environment_of(
+    request: StrictRequest,
+    by_header: Annotated[
+        str | None,
+        Parameter(
+            header="X-AgentStack-Env",
+            description="The environment's name or UUID; production without it. Non-ASCII names percent-encoded.",
+        ),
+    ] = None,
+    by_query: Annotated[
+        str | None, Parameter(query="env", description="The same as the header, which wins over it.")
+    ] = None,
+) -> str | None:
+    """Return the environment that the request names; the parameters are there for the description only."""
+    return environment_reference(request)
+
+
+def settings_of(request: StrictRequest) -> Settings:
+    """Return the settings that ``create_app`` was given."""
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def address_of(
+    request: StrictRequest, project_id: ProjectId, actor: Caller, env: InEnvironment
+) -> tuple[Actor, int, str | None, str, str]:
+    """Return who asks for which document, as the services take it: actor, project, environment, kind, key."""
+    return (actor, project_id, env, *request.document_name())
+
+
+def moment(as_of: AsOf = None) -> At | None:
+    """Return the moment to read at, or None for now. Raises BadRequest."""
+    if as_of is None:
+        return None
+    if as_of.isascii() and as_of.isdigit() and len(as_of) < 20 and int(as_of) <= MAX_VERSION:
+        return At(version=int(as_of))
+    try:
+        # An offset's "+" arrives as a space where the caller did not encode it.
+        time = datetime.fromisoformat(as_of.strip().replace(" ", "+"))
+        return At(time=time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        raise BadRequest(f"as_of is no version and no time: {as_of[:100]!r}.", parameter="as_of") from None
+
+
+def place(path: InDocument = None) -> Path:
+    """Return the path below which the document is read or written. Raises InvalidPath."""
+    return parse_path(path) if path else ()
+
+
+def rules(text: str | None) -> Sequence[Value] | None:
+    """Return the rules of a ``filter``: a JSON array of rules, or ``{"rules": […]}``.
+
+    Raises BadRequest if it is no JSON, ValidationFailed if it is other JSON.
+    """
+    if text is None:
+        return None
+    try:
+        value = check_storable(parse_json(text))
+    except MalformedJson as error:
+        raise BadRequest(f"filter is not JSON. {error.message}", parameter="filter") from None
+    if isinstance(value, dict) and value.keys() == {"rules"}:
+        value = value["rules"]
+    if not isinstance(value, list):
+        raise ValidationFailed("A filter is an array of rules, as in a segment.", field="filter")
+    return value
+
+
+def kind_of_table(table: str | None) -> str:
+    """Return the entity kind that ``table`` means; without one, the project's. Raises UnknownKind."""
+    if table is None:
+        return PROJECT_KIND
+    try:
+        return TABLE_ALIASES.get(table) or check_kind(table)
+    except ValidationFailed:
+        raise UnknownKind(table) from None

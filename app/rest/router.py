@@ -1,0 +1,77 @@
+"""All routes of the REST door."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from litestar import Router
+from litestar.di import Provide
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import Operation
+from litestar.routes import HTTPRoute
+
+from app.rest.accounts import account_routes, public_routes
+from app.rest.body import BodyReader
+from app.rest.checkpoints import checkpoint_routes
+from app.rest.comparison import comparison_routes
+from app.rest.context import authenticated, no_secrets_in_sandbox, readable_address
+from app.rest.documents import document_routes
+from app.rest.environments import environment_routes
+from app.rest.history import history_routes
+from app.rest.operations import ApiOperation
+from app.rest.parameters import actor_of, address_of, environment_of, moment, place, settings_of
+from app.rest.preconditions import expected_version
+from app.rest.projects import project_routes
+from app.rest.request import StrictRequest
+from app.rest.response import JsonResponse
+from app.rest.transfer import transfer_routes
+
+
+def rest_routes() -> list[Router]:
+    """Return the REST door: what anyone may call, and what needs a token."""
+    public = _door([public_routes()])
+    guarded = _door(
+        [
+            account_routes(),
+            project_routes(),
+            document_routes(),
+            transfer_routes(),
+            environment_routes(),
+            *checkpoint_routes(),
+            comparison_routes(),
+            history_routes(),
+        ],
+        guards=[authenticated, readable_address, no_secrets_in_sandbox],
+        security=[{"bearer": []}],
+    )
+    return [public, guarded]
+
+
+def _door(routers: list[Router], **options: Any) -> Router:
+    router = Router(
+        "/",
+        route_handlers=routers,
+        request_class=StrictRequest,
+        response_class=JsonResponse,
+        dto=BodyReader,
+        return_dto=None,
+        dependencies={
+            "settings": Provide(settings_of, sync_to_thread=False),
+            "actor": Provide(actor_of, sync_to_thread=False),
+            "env": Provide(environment_of, sync_to_thread=False),
+            "address": Provide(address_of, sync_to_thread=False),
+            "at": Provide(moment, sync_to_thread=False),
+            "place": Provide(place, sync_to_thread=False),
+            "expected": Provide(expected_version, sync_to_thread=False),
+        },
+        **options,
+    )
+    for handler in _handlers(router):
+        if handler.operation_class is Operation:
+            handler.operation_class = ApiOperation
+    return router
+
+
+def _handlers(router: Router) -> Iterator[HTTPRouteHandler]:
+    for route in router.routes:
+        if isinstance(route, HTTPRoute):
+            yield from route.route_handlers
