@@ -1,4 +1,4 @@
-"""Fixtures: one real PostgreSQL for the run, the application on it, and an owner with a project for each test.
+"""Fixtures: one real PostgreSQL for the run, and an owner with a project for each test.
 
 Projects do not see one another, so nothing is cleaned up between tests. ``STRATA_TEST_DATABASE_URL`` names
 another server (15 or newer) to run on; a database of its own is made there and dropped.
@@ -12,24 +12,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
-import httpx
 import pytest
-from litestar import Litestar
 
 from app.domain.model import Actor, Project
-from app.main import create_app
 from app.services import identity, projects
-from app.settings import Settings
-from app.storage import accounts, migrations
+from app.storage import accounts, db, migrations
 from app.storage.embedded import running_cluster
-
-if TYPE_CHECKING:
-    from httpx._transports.asgi import _ASGIApp
 
 
 @dataclass(frozen=True)
@@ -82,40 +74,19 @@ def database() -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-async def app(database: Database) -> AsyncIterator[Litestar]:
-    """The application with its lifespan running, in one task of its own as its cancel scopes demand."""
-    application = create_app(Settings(database_url=database.app_dsn))
-    started, stopping = asyncio.Event(), asyncio.Event()
-
-    async def live() -> None:
-        async with application.lifespan():
-            started.set()
-            await stopping.wait()
-
-    life = asyncio.create_task(live())
-    waiting = asyncio.create_task(started.wait())
-    await asyncio.wait({life, waiting}, return_when=asyncio.FIRST_COMPLETED)
-    if life.done():
-        waiting.cancel()
-        life.result()
-    yield application
-    stopping.set()
-    await life
-
-
-@pytest.fixture
-async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of the application, without a token."""
-    transport = httpx.ASGITransport(app=cast("_ASGIApp", app), raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as found:
-        yield found
+async def pool(database: Database) -> AsyncIterator[None]:
+    """The process's own pool, open for the whole run as a server's is."""
+    await db.open_pool(database.app_dsn, 10)
+    await identity.keyring.load()
+    yield
+    await db.close_pool()
 
 
 MakeActor = Callable[[], Awaitable[Actor]]
 
 
 @pytest.fixture
-def make_actor(app: Litestar) -> MakeActor:
+def make_actor(pool: None) -> MakeActor:
     """Makes new accounts; their password hash matches nothing."""
 
     async def make() -> Actor:
@@ -135,18 +106,3 @@ async def actor(make_actor: MakeActor) -> Actor:
 async def project(actor: Actor) -> Project:
     """A new project that ``actor`` owns."""
     return await projects.create(actor, "Shop")
-
-
-Headers = dict[str, str]
-
-
-async def headers_of(actor: Actor) -> Headers:
-    """Return the Authorization header of a user."""
-    token = await identity.keyring.sign(actor.account_uuid, actor.name, 900)
-    return {"Authorization": f"Bearer {token}"}
-
-
-@pytest.fixture
-async def owner(actor: Actor) -> Headers:
-    """Headers with which ``actor`` asks over HTTP."""
-    return await headers_of(actor)

@@ -1,0 +1,45 @@
+"""Fixtures for the two doors: the application, a client of it, and the headers of a project's owner."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, cast
+
+import httpx
+import pytest
+from litestar import Litestar
+
+from app.domain.model import Actor
+from app.main import create_app
+from app.services import identity
+from app.settings import Settings
+from tests.conftest import Database
+
+if TYPE_CHECKING:
+    from httpx._transports.asgi import _ASGIApp
+
+Headers = dict[str, str]
+
+
+@pytest.fixture(scope="session")
+def app(database: Database, pool: None) -> Litestar:
+    """The application on the pool of the test process; its lifespan does not run."""
+    return create_app(Settings(database_url=database.app_dsn))
+
+
+@pytest.fixture
+async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the application, without a token."""
+    transport = httpx.ASGITransport(app=cast("_ASGIApp", app), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as found:
+        yield found
+
+
+async def headers_of(actor: Actor) -> Headers:
+    """Return the Authorization header of a user."""
+    token = await identity.keyring.sign(actor.account_uuid, actor.name, 900)
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture
+async def owner(actor: Actor) -> Headers:
+    """Headers with which ``actor`` asks over HTTP."""
+    return await headers_of(actor)
