@@ -11,7 +11,7 @@ from app.domain.pointer import Path, format_pointer
 from app.domain.policy import Operation
 from app.domain.values import MISSING
 from app.services import access, resolution
-from app.storage import changes, generations, layers
+from app.storage import changes, entities, generations, layers
 from app.storage.layers import Stack
 
 
@@ -37,7 +37,17 @@ async def list_changes(
         if key is not None:
             names.check_key(kind, key)
     before = int(decode_cursor(cursor, int)[0]) if cursor else None
-    found = await changes.list_page(project_id, env_uuid, kind, key, limit + 1, before)
+    entity = await entities.find(project_id, kind, key) if kind is not None and key is not None else None
+    if key is not None and entity is None:
+        return Page([], None)
+    found = await changes.list_page(
+        project_id,
+        env_uuid=env_uuid,
+        kind=kind if entity is None else None,
+        entity_uuid=entity.uuid if entity else None,
+        limit=limit + 1,
+        before=before,
+    )
     return Page(found[:limit], encode_cursor(found[limit - 1].version) if len(found) > limit else None)
 
 

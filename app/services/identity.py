@@ -6,6 +6,7 @@ import re
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 from uuid import UUID
 
@@ -26,8 +27,6 @@ MAX_REMEMBERED: Final = 10_000
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)*", re.ASCII)
 
 _hasher = PasswordHasher()
-# Verified against when the account is unknown, so that the answer takes as long as for a wrong password.
-_NOBODY: Final = _hasher.hash("nobody has this password")
 # argon2 takes 64 MiB and a core for each call; more at once than this would only starve everything else.
 _hashing = asyncio.Semaphore(2)
 
@@ -54,11 +53,7 @@ _known_keys: OrderedDict[bytes, _KnownKey] = OrderedDict()
 async def register(email: str, password: str) -> Account:
     """Add an account. Raises ValidationFailed, EmailTaken."""
     address = _address(email)
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise ValidationFailed(f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters.", field="password")
-    if unstorable_text(password):
-        raise ValidationFailed("A password is made of Unicode characters.", field="password")
-    return await accounts.add_account(address, await _hash(password))
+    return await accounts.add_account(address, await _hash(_password(password)))
 
 
 async def login(email: str, password: str, seconds: int) -> AccessToken:
@@ -66,13 +61,19 @@ async def login(email: str, password: str, seconds: int) -> AccessToken:
     if len(password) > MAX_PASSWORD or unstorable_text(password) or unstorable_text(email):
         raise InvalidCredentials
     found = await accounts.account_with_hash(email.strip().lower())
-    right = await _verify(found[1] if found else _NOBODY, password)
+    # Without an account the answer takes as long as for a wrong password.
+    right = await _verify(found[1] if found else _hash_of_nobody(), password)
     if found is None or not right:
         raise InvalidCredentials
     account, password_hash = found
     if _hasher.check_needs_rehash(password_hash):
         await accounts.replace_hash(account.uuid, await _hash(password))
     return AccessToken(await keyring.sign(account.uuid, account.email, seconds), seconds)
+
+
+async def set_password(account_uuid: UUID, password: str) -> None:
+    """Give the account a new password. Raises ValidationFailed."""
+    await accounts.replace_hash(account_uuid, await _hash(_password(password)))
 
 
 async def authenticate(authorization: str | None) -> Actor:
@@ -125,6 +126,11 @@ def forget_key(key_uuid: UUID) -> None:
             del _known_keys[token_digest]
 
 
+@cache
+def _hash_of_nobody() -> str:
+    return _hasher.hash("nobody has this password")
+
+
 def _actor_of(key: ApiKey) -> Actor:
     return Actor(
         account_uuid=key.created_by,
@@ -140,6 +146,14 @@ def _address(email: str) -> str:
     if len(address) > 254 or not _EMAIL.fullmatch(address):
         raise ValidationFailed("That is no e-mail address.", field="email")
     return address
+
+
+def _password(password: str) -> str:
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise ValidationFailed(f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters.", field="password")
+    if unstorable_text(password):
+        raise ValidationFailed("A password is made of Unicode characters.", field="password")
+    return password
 
 
 async def _hash(password: str) -> str:

@@ -211,19 +211,24 @@ def _flat(text: str) -> dict[str, Value]:
 
 
 async def list_page(
-    project_id: int, env_uuid: UUID | None, kind: str | None, key: str | None, limit: int, before: int | None
+    project_id: int,
+    *,
+    env_uuid: UUID | None,
+    kind: str | None,
+    entity_uuid: UUID | None,
+    limit: int,
+    before: int | None,
 ) -> list[Change]:
-    """Return up to ``limit`` changes, newest first, of an environment, a kind, an entity, or all of them."""
+    """Return up to ``limit`` changes, newest first, of an environment, a kind or an entity, or all of them."""
+    wanted = {"change.env_uuid = ": env_uuid, "entity.kind = ": kind, "change.entity_uuid = ": entity_uuid}
+    arguments: list[object] = [project_id, limit]
+    conditions = ["change.project_id = $1"]
+    for condition, value in {**wanted, "change.version < ": before}.items():
+        if value is not None:
+            arguments.append(value)
+            conditions.append(f"{condition}${len(arguments)}")
     rows = await db.fetch(
-        f"SELECT {_COLUMNS} {_FROM} WHERE change.project_id = $1 AND ($2::uuid IS NULL OR change.env_uuid = $2)"
-        " AND ($3::text IS NULL OR entity.kind = $3) AND ($4::text IS NULL OR entity.key = $4)"
-        " AND ($5::bigint IS NULL OR change.version < $5) ORDER BY change.version DESC LIMIT $6",
-        project_id,
-        env_uuid,
-        kind,
-        key,
-        before,
-        limit,
+        f"SELECT {_COLUMNS} {_FROM} WHERE {' AND '.join(conditions)} ORDER BY change.version DESC LIMIT $2", *arguments
     )
     return [_from_row(project_id, row) for row in rows]
 

@@ -197,18 +197,20 @@ async def list_page(
     ``shown_only=False`` gives every entity ever named, for a reader who winds the stacks back in time.
     """
     visible = f"{SHOWN} AND {IN_SIGHT}" if shown_only else "true"
+    # Written out for each case: a condition that may be switched off keeps the index from starting at it.
+    position = "(entity.kind, entity.key) > ($3, $4)" if kind is None else "entity.kind = $3 AND entity.key > $4"
+    last_kind, last_key = after or ("", "")
     rows = await db.fetch(
         "WITH page AS (SELECT entity.* FROM generation gen JOIN entity ON entity.project_id = gen.project_id"
-        "  WHERE gen.project_id = $1 AND gen.uuid = $2 AND ($3::text IS NULL OR entity.kind = $3)"
-        f"  AND ($4::text IS NULL OR (entity.kind, entity.key) > ($4, $5::text)) AND {visible}"
-        "  ORDER BY entity.kind, entity.key LIMIT $6)"
+        f"  WHERE gen.project_id = $1 AND gen.uuid = $2 AND {position} AND {visible}"
+        "  ORDER BY entity.kind, entity.key LIMIT $5)"
         f" SELECT {STACK_COLUMNS} FROM page entity"
         " JOIN generation gen ON gen.project_id = $1 AND gen.uuid = $2"
         f" {LAYERS_ON_PATH} ORDER BY entity.kind, entity.key, {BY_DEPTH}",
         generation.project_id,
         generation.uuid,
-        kind,
-        *(after or (None, None)),
+        last_kind if kind is None else kind,
+        last_key,
         limit,
     )
     return list(group(generation.project_id, rows).values())

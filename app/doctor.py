@@ -1,0 +1,113 @@
+"""``strata doctor``: what is wrong with this installation, in words."""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import asyncpg
+
+from app.settings import Settings
+from app.storage import migrations
+from app.storage.embedded import EmbeddedError, default_data_dir, find_binaries
+
+LEAST_FREE_BYTES: Final = 500_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at; ``message`` says what is so and, if it is wrong, what to do."""
+
+    level: Literal["ok", "warning", "problem"]
+    message: str
+
+
+def _ok(message: str) -> Finding:
+    return Finding("ok", message)
+
+
+def _warning(message: str) -> Finding:
+    return Finding("warning", message)
+
+
+def _problem(message: str) -> Finding:
+    return Finding("problem", message)
+
+
+def look_at_machine(settings: Settings) -> Iterator[Finding]:
+    """Look at what must be right before there is a database."""
+    yield _ok(f"Python {sys.version.split()[0]}.")
+    if settings.database_url:
+        return
+    folder = settings.data_dir or default_data_dir()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    size = f"{free / 1e9:.1f} GB free where the data folder {folder} is"
+    yield _ok(f"{size}.") if free > LEAST_FREE_BYTES else _problem(f"Only {size}: make room or move the folder.")
+    try:
+        yield _ok(f"PostgreSQL's binaries are in {find_binaries()}.")
+    except EmbeddedError as error:
+        yield _problem(str(error))
+
+
+async def look_at_database(dsn: str, *, external: bool) -> list[Finding]:
+    """Look at a database that should be usable: connection, version, schema, safety, rights."""
+    try:
+        missing = await migrations.missing_migrations(dsn)
+    except migrations.MigrationFailed as error:
+        return [_problem(str(error))]
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        reason = str(error) or type(error).__name__
+        return [_problem(f"The database cannot be reached: {reason}. Check STRATA_DATABASE_URL and the server.")]
+    findings = [
+        _problem(f"{len(missing)} migrations are missing; run 'strata migrate'.")
+        if missing
+        else _ok("The database has this version's tables.")
+    ]
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        facts = await connection.fetch(_FACTS)
+    finally:
+        await connection.close()
+    return findings + [check(facts[0], external) for check in _CHECKS]
+
+
+_FACTS: Final = """
+SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync,
+       current_setting('synchronous_commit') AS synchronous_commit,
+       current_setting('full_page_writes') AS full_page_writes, current_setting('server_encoding') AS encoding,
+       (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS privileged,
+       (SELECT pg_get_userbyid(relowner) = current_user FROM pg_class WHERE oid = to_regclass('project')) AS owner
+"""
+Check = Callable[["asyncpg.Record", bool], Finding]
+
+
+def _version(facts: "asyncpg.Record", _: bool) -> Finding:
+    return _ok(f"PostgreSQL {facts['version']}.")
+
+
+def _durable(facts: "asyncpg.Record", _: bool) -> Finding:
+    weak = [name for name in ("fsync", "synchronous_commit", "full_page_writes") if facts[name] == "off"]
+    if weak:
+        return _problem(f"{' and '.join(weak)} is off: a crash can lose what was acknowledged. Switch it on.")
+    return _ok("Acknowledged writes survive a crash (fsync, synchronous_commit, full_page_writes are on).")
+
+
+def _encoding(facts: "asyncpg.Record", _: bool) -> Finding:
+    if facts["encoding"] != "UTF8":
+        return _problem(f"The database's encoding is {facts['encoding']}; make one with ENCODING 'UTF8'.")
+    return _ok("The database's encoding is UTF8.")
+
+
+def _rights(facts: "asyncpg.Record", external: bool) -> Finding:
+    if not external:
+        return _ok("The server works with a role that owns nothing.")
+    if facts["privileged"]:
+        return _warning("Strata connects as a superuser; give it a role of its own that is none.")
+    if facts["owner"]:
+        return _warning("Strata connects as the owner of its tables; a role that only reads and writes is safer.")
+    return _ok("Strata connects with a role that owns nothing.")
+
+
+_CHECKS: Final[tuple[Check, ...]] = (_version, _durable, _encoding, _rights)

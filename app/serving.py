@@ -1,0 +1,168 @@
+"""Running things: a database to work on, and the server in front of it."""
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Final, NoReturn, TypeVar
+
+import structlog
+import uvicorn
+
+from app.main import create_app
+from app.settings import Settings
+from app.storage import db, migrations
+from app.storage.embedded import default_data_dir, running_cluster
+
+OWNER_SECONDS: Final = 15.0
+DRAIN_SECONDS: Final = 10
+R = TypeVar("R")
+
+
+class CannotStart(RuntimeError):
+    """Why the server cannot start, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """How to connect: as who may change the schema, and as the application."""
+
+    owner_dsn: str
+    app_dsn: str
+
+
+@contextmanager
+def database(settings: Settings, *, own: bool = False, migrate: bool = True) -> Iterator[Database]:
+    """Give a database: the external one of the settings, else the embedded one, started or joined.
+
+    With ``own`` the embedded server is this process's, so that no other one takes it away on its end; a short
+    command that holds it is waited for. Raises EmbeddedError, MigrationFailed, CannotStart.
+    """
+    if settings.database_url:
+        found = Database(settings.database_url, settings.database_url)
+        if migrate:
+            asyncio.run(migrations.migrate(found.owner_dsn))
+        yield found
+        return
+    with _embedded(settings, own=own) as found:
+        if migrate:
+            asyncio.run(migrations.migrate(found.owner_dsn))
+        yield found
+
+
+@contextmanager
+def _embedded(settings: Settings, *, own: bool) -> Iterator[Database]:
+    folder = settings.data_dir or default_data_dir()
+    deadline = time.monotonic() + OWNER_SECONDS
+    while True:
+        with running_cluster(folder) as cluster:
+            if cluster.started_here or not own:
+                yield Database(cluster.owner_dsn, cluster.app_dsn)
+                return
+        if time.monotonic() > deadline:
+            raise CannotStart(
+                f"Another Strata process serves {folder}. Stop it, choose another folder with STRATA_DATA_DIR, or "
+                "give both the same STRATA_DATABASE_URL."
+            )
+        time.sleep(0.3)
+
+
+def run_on(settings: Settings, work: Callable[[], Awaitable[R]]) -> R:
+    """Run ``work`` on a database with an open pool, as commands do beside a server or without one."""
+    with database(settings) as found:
+        return run_at(found, work)
+
+
+def run_at(found: Database, work: Callable[[], Awaitable[R]]) -> R:
+    """Run ``work`` with a pool on a database that is there."""
+
+    async def connected() -> R:
+        await db.open_pool(found.app_dsn, 2)
+        try:
+            return await work()
+        finally:
+            await db.close_pool()
+
+    return asyncio.run(connected())
+
+
+class Server(uvicorn.Server):
+    """uvicorn, told when it listens."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
+
+
+def listening_socket(host: str, port: int, *, search: bool = False) -> socket.socket:
+    """Return a socket bound to ``host`` and ``port``, or the next free port with ``search``. Raises CannotStart."""
+    for candidate in range(port, port + (50 if search and port else 1)):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, candidate))
+            return bound
+        except OSError as error:
+            bound.close()
+            reason = error.strerror
+    raise CannotStart(f"Cannot listen on {host}:{port}: {reason}. Choose another port with --port.")
+
+
+def serve(settings: Settings, listening: socket.socket, dsn: str, on_ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then drain; returns when all is closed. Raises CannotStart."""
+    configure_logging()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    config = uvicorn.Config(
+        create_app(replace(settings, database_url=dsn)),
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    try:
+        Server(config, on_ready).run(sockets=[listening])
+    except SystemExit as stopped:
+        if stopped.code:
+            raise CannotStart("The server could not start; the lines above say why.") from None
+
+
+def _leave(number: int, _: object) -> NoReturn:
+    # uvicorn raises the signal again once it has drained; by then there is only the database to stop.
+    sys.exit(0)
+
+
+def configure_logging() -> None:
+    """Log one JSON object a line to standard error."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+
+
+def url_of(listening: socket.socket, host: str) -> str:
+    """Return the address under which the socket is reached from this machine."""
+    port = listening.getsockname()[1]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"

@@ -1,0 +1,126 @@
+"""Reads for many rows of one level of a GraphQL selection: one statement, whatever the number of rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.domain.model import Change, EnvStatus, EnvType, GenerationKind
+from app.storage import changes, db, layers
+from app.storage.layers import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPage:
+    """Which page of documents: those of ``kind`` with keys above ``after``, at most ``limit``."""
+
+    kind: str
+    limit: int
+    after: str | None
+
+
+async def document_pages(
+    project_id: int, generation_uuids: Sequence[UUID], page: DocumentPage
+) -> dict[UUID, list[Stack]]:
+    """Return the same page of the documents that each generation shows, by key."""
+    rows = await db.fetch(
+        f"SELECT {layers.STACK_COLUMNS} FROM unnest($2::uuid[]) AS wanted (generation)"
+        " JOIN generation gen ON gen.project_id = $1 AND gen.uuid = wanted.generation"
+        " CROSS JOIN LATERAL (SELECT entity.* FROM entity WHERE entity.project_id = gen.project_id"
+        "  AND entity.kind = $3 AND ($4::text IS NULL OR entity.key > $4)"
+        f"  AND {layers.SHOWN} AND {layers.IN_SIGHT} ORDER BY entity.key LIMIT $5) entity"
+        f" {layers.LAYERS_ON_PATH} ORDER BY entity.key, {layers.BY_DEPTH}",
+        project_id,
+        generation_uuids,
+        page.kind,
+        page.after,
+        page.limit,
+    )
+    pages: dict[UUID, list[Stack]] = {uuid: [] for uuid in generation_uuids}
+    for (generation_uuid, _), stack in layers.group(project_id, rows).items():
+        pages[generation_uuid].append(stack)
+    return pages
+
+
+async def count_documents(project_id: int, generation_uuids: Sequence[UUID], kind: str) -> dict[UUID, int]:
+    """Return how many documents of a kind each generation shows."""
+    rows = await db.fetch(
+        "SELECT gen.uuid, count(*) AS number FROM generation gen JOIN entity ON entity.project_id = gen.project_id"
+        " WHERE gen.project_id = $1 AND gen.uuid = ANY($2::uuid[]) AND entity.kind = $3"
+        f" AND {layers.SHOWN} AND {layers.IN_SIGHT} GROUP BY gen.uuid",
+        project_id,
+        generation_uuids,
+        kind,
+    )
+    return dict.fromkeys(generation_uuids, 0) | {row["uuid"]: row["number"] for row in rows}
+
+
+async def count_layers(project_id: int, generation_uuids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many entities each generation itself says something about."""
+    rows = await db.fetch(
+        "SELECT generation_uuid, count(*) AS number FROM layer"
+        " WHERE project_id = $1 AND generation_uuid = ANY($2::uuid[]) GROUP BY generation_uuid",
+        project_id,
+        generation_uuids,
+    )
+    return dict.fromkeys(generation_uuids, 0) | {row["generation_uuid"]: row["number"] for row in rows}
+
+
+async def change_pages(
+    project_id: int, env_uuids: Sequence[UUID], limit: int, before: int | None
+) -> dict[UUID, list[Change]]:
+    """Return up to ``limit`` changes of each environment, newest first, with versions below ``before``."""
+    rows = await db.fetch(
+        f"SELECT {changes._COLUMNS} FROM unnest($2::uuid[]) AS wanted (env_uuid)"
+        " CROSS JOIN LATERAL (SELECT * FROM change WHERE change.project_id = $1"
+        "  AND change.env_uuid = wanted.env_uuid AND ($3::bigint IS NULL OR change.version < $3)"
+        "  ORDER BY change.version DESC LIMIT $4) change"
+        " JOIN entity ON entity.project_id = change.project_id AND entity.uuid = change.entity_uuid"
+        " ORDER BY change.version DESC",
+        project_id,
+        env_uuids,
+        before,
+        limit,
+    )
+    pages: dict[UUID, list[Change]] = {uuid: [] for uuid in env_uuids}
+    for row in rows:
+        pages[row["env_uuid"]].append(changes._from_row(project_id, row))
+    return pages
+
+
+async def count_changes(project_id: int, env_uuid: UUID | None, kind: str | None, key: str | None) -> int:
+    """Return how many changes an environment, a kind, a document or the project has."""
+    number: int = await db.fetchval(
+        "SELECT count(*) FROM change JOIN entity ON entity.project_id = change.project_id"
+        " AND entity.uuid = change.entity_uuid WHERE change.project_id = $1"
+        " AND ($2::uuid IS NULL OR change.env_uuid = $2) AND ($3::text IS NULL OR entity.kind = $3)"
+        " AND ($4::text IS NULL OR entity.key = $4)",
+        project_id,
+        env_uuid,
+        kind,
+        key,
+    )
+    return number
+
+
+async def count_environments(project_id: int, statuses: Sequence[EnvStatus], types: Sequence[EnvType]) -> int:
+    """Return how many environments of those statuses and types the project has; none given means any."""
+    number: int = await db.fetchval(
+        "SELECT count(*) FROM environment WHERE project_id = $1"
+        " AND (cardinality($2::text[]) = 0 OR status = ANY($2))"
+        " AND (cardinality($3::text[]) = 0 OR env_type = ANY($3))",
+        project_id,
+        [status.value for status in statuses],
+        [env_type.value for env_type in types],
+    )
+    return number
+
+
+async def count_snapshots(project_id: int, kind: GenerationKind, env_uuid: UUID | None) -> int:
+    """Return how many checkpoints, pins or backups the project or one environment has."""
+    number: int = await db.fetchval(
+        "SELECT count(*) FROM generation WHERE project_id = $1 AND kind = $2 AND ($3::uuid IS NULL OR env_uuid = $3)",
+        project_id,
+        kind.value,
+        env_uuid,
+    )
+    return number
