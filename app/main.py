@@ -5,7 +5,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from litestar import Litestar
+from litestar.datastructures import State
 
+from app.rest.errors import exception_handlers
+from app.rest.openapi import openapi_config
+from app.rest.request_id import send_request_id
+from app.rest.router import rest_routes
+from app.rest.static import static_asset
 from app.services import documents, identity
 from app.services.cache import MergeCache
 from app.settings import Settings
@@ -28,4 +34,13 @@ def create_app(settings: Settings) -> Litestar:
         finally:
             await db.close_pool()
 
-    return Litestar(route_handlers=[], lifespan=[lifespan], openapi_config=None)
+    return Litestar(
+        route_handlers=[*rest_routes(), static_asset],
+        lifespan=[lifespan],
+        state=State({"settings": settings}),
+        exception_handlers=exception_handlers,
+        before_send=[send_request_id],
+        openapi_config=openapi_config(),
+        request_max_body_size=settings.max_body_bytes,
+        logging_config=None,
+    )
