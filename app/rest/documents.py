@@ -7,22 +7,27 @@ from litestar import Response, Router, delete, get, patch, put
 from litestar.params import Parameter
 
 from app.rest.answers import DocumentAnswer, Documents
-from app.rest.document_answer import at_path, read_answer, write_answer
+from app.rest.document_answer import DocumentResponse, at_path, write_answer
 from app.rest.operations import DocumentDelete, DocumentPatch, DocumentPut, DocumentRead
 from app.rest.parameters import (
+    AsOf,
     Caller,
     Condition,
     Cursor,
     DocumentAddress,
+    InDocument,
     InEnvironment,
     Limit,
     Moment,
     Place,
     ProjectId,
+    address_of,
+    moment,
+    place,
     rules,
 )
-from app.rest.preconditions import IfNoneMatch
-from app.rest.request import JSON, JSON_PATCH, MERGE_PATCH, StrictRequest
+from app.rest.preconditions import IfNoneMatch, etag
+from app.rest.request import JSON, JSON_PATCH, MERGE_PATCH, StrictRequest, environment_reference
 from app.services import documents
 from app.services.documents import Written
 
@@ -42,29 +47,35 @@ Filter = Annotated[
 
 
 async def _get_document(
-    address: DocumentAddress, at: Moment, place: Place, if_none_match: IfNoneMatch = None
-) -> Response[Any]:
+    request: StrictRequest,
+    project_id: ProjectId,
+    as_of: AsOf = None,
+    path: InDocument = None,
+    if_none_match: IfNoneMatch = None,
+) -> DocumentResponse:
     """Show a document, or what stands at `path` of it."""
-    if place:
-        document = await documents.read(*address, at=at)
-        return read_answer(at_path(document.state, place), document.version, if_none_match)
-    body = await documents.read_body(*address, at=at)
-    return read_answer(body.content, body.version, if_none_match)
+    # Reads its context without dependencies: providing them would cost more than reading the document.
+    address = address_of(request, project_id, request.actor, environment_reference(request))
+    if path:
+        document = await documents.read(*address, at=moment(as_of))
+        return DocumentResponse(at_path(document.state, place(path)), document.version, if_none_match)
+    body = await documents.read_body(*address, at=moment(as_of))
+    return DocumentResponse(body.content, body.version, if_none_match)
 
 
 async def _put_document(
-    request: StrictRequest, address: DocumentAddress, place: Place, expected: Condition
+    request: StrictRequest, address: DocumentAddress, below: Place, expected: Condition
 ) -> Response[Any]:
     """Replace a document, or what stands at `path` of it.
 
     Answers 201 where there was none. `If-None-Match: *` makes it create only.
     """
     value = await request.value([JSON])
-    return write_answer(await documents.put(*address, value, path=place, expected=expected), place)
+    return write_answer(await documents.put(*address, value, path=below, expected=expected), below)
 
 
 async def _patch_document(
-    request: StrictRequest, address: DocumentAddress, place: Place, expected: Condition
+    request: StrictRequest, address: DocumentAddress, below: Place, expected: Condition
 ) -> Response[Any]:
     """Change a document by a merge patch (RFC 7396) or a JSON patch (RFC 6902).
 
@@ -72,7 +83,7 @@ async def _patch_document(
     """
     value = await request.value(list(_PATCHES))
     apply = _PATCHES[request.expect_media_type(list(_PATCHES))]
-    return write_answer(await apply(*address, value, path=place, expected=expected), place)
+    return write_answer(await apply(*address, value, path=below, expected=expected), below)
 
 
 async def _delete_document(address: DocumentAddress, expected: Condition) -> Response[None]:
@@ -94,9 +105,11 @@ async def list_entities(
     cursor: Cursor = None,
 ) -> Documents | Response[Any]:
     """List the documents of a kind by key, or those that match a filter."""
+    # The router takes a key of nothing but slashes for no key.
     kind, key = request.document_name()
     if key:
-        return await _get_document((actor, project_id, env, kind, key), at, ())
+        body = await documents.read_body(actor, project_id, env, kind, key, at=at)
+        return Response(body.content, media_type=JSON, headers={"ETag": etag(body.version)})
     page = await documents.list_documents(
         actor, project_id, env, kind, limit=limit, cursor=cursor, at=at, rules=rules(filter_)
     )

@@ -1,5 +1,6 @@
 """How a refusal looks in REST: kind -> status, in one table; the body of ``semantics.md`` §10."""
 
+import re
 import traceback
 from collections.abc import Mapping
 from typing import Any, Final
@@ -13,6 +14,9 @@ from litestar.types import ExceptionHandlersMap
 from app.domain.errors import BodyTooLarge, DomainError, Kind
 from app.rest.request_id import request_id
 from app.storage import codec
+
+# Litestar says "Missing required query parameter 'env_uuid' for path …" and gives no structure.
+_missing: Final = re.compile(r"Missing required \w+ parameter '([^']*)'").match
 
 _log = structlog.get_logger(__name__)
 
@@ -67,6 +71,8 @@ def _bad_parameters(request: Request[Any, Any, Any], error: ValidationException)
         for problem in error.extra or ()
         if isinstance(problem, Mapping)
     ]
+    if not problems and (missing := _missing(error.detail)):
+        problems = [{"parameter": missing[1], "message": "Required and missing"}]
     fields = {"problems": problems}
     if any(problem["parameter"] in request.path_params for problem in problems):
         return _answer(request, HTTP_404_NOT_FOUND, "not_found", _sentence(problems), fields)

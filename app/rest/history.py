@@ -58,7 +58,7 @@ async def list_changes(
 async def get_blame(
     actor: Caller,
     env: InEnvironment,
-    place: Place,
+    below: Place,
     project_id: ImpliedProjectId = None,
     env_uuid: UUID | None = None,
     kind: OfKind = None,
@@ -67,9 +67,9 @@ async def get_blame(
     """Show which change gave a place of a document its value."""
     project = await project_of(actor, project_id, env_uuid)
     kind, key = kind or PROJECT_KIND, key or PROJECT_KEY
-    change = await history.blame(actor, project, str(env_uuid) if env_uuid else env, kind, key, place)
+    change = await history.blame(actor, project, str(env_uuid) if env_uuid else env, kind, key, below)
     shown = ChangeAnswer.of(change) if change else None
-    return Blame(kind=kind, key=key, path=format_pointer(place), change=shown)
+    return Blame(kind=kind, key=key, path=format_pointer(below), change=shown)
 
 
 @post("/revert", status_code=200)

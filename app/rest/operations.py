@@ -9,6 +9,7 @@ from litestar.openapi.spec import (
     OpenAPIMediaType,
     OpenAPIResponse,
     Operation,
+    Parameter,
     Reference,
     RequestBody,
     Schema,
@@ -16,6 +17,7 @@ from litestar.openapi.spec import (
 from litestar.openapi.spec.enums import OpenAPIType
 
 from app.rest.examples import ANSWERS, BODIES
+from app.rest.parameters import ENVIRONMENT_IN_QUERY, IN_ENVIRONMENT
 from app.rest.request import JSON, JSON_PATCH, MERGE_PATCH, NDJSON
 
 _REFUSALS: Final = ("400", "401", "403", "404", "409", "422", "500", "503")
@@ -32,6 +34,23 @@ _LINES: Final = Schema(type=OpenAPIType.STRING, description='One `{"kind", "key"
 _ETAG: Final = OpenAPIHeader(
     schema=Schema(type=OpenAPIType.STRING),
     description="The document's version; `If-Match` takes it as it stands.",
+)
+
+_CONTEXT: Final = (
+    Parameter(
+        name="X-AgentStack-Env",
+        param_in="header",
+        required=False,
+        schema=Schema(type=OpenAPIType.STRING),
+        description=IN_ENVIRONMENT,
+    ),
+    Parameter(
+        name="env",
+        param_in="query",
+        required=False,
+        schema=Schema(type=OpenAPIType.STRING),
+        description=ENVIRONMENT_IN_QUERY,
+    ),
 )
 
 
@@ -97,7 +116,8 @@ class DocumentRead(DocumentOperation):
     """Reading a document."""
 
     def describe(self) -> None:
-        """Add ETag and 304."""
+        """Add ETag and 304, and the context that the handler reads by itself."""
+        self.parameters = [*(self.parameters or ()), *_CONTEXT]
         self.show_document(_200="The document, or what stands at `path` of it.")
         assert self.responses is not None
         self.responses["304"] = OpenAPIResponse(

@@ -19,6 +19,8 @@ from app.settings import Settings
 
 MAX_ID: Final = 2**31 - 1
 MAX_VERSION: Final = 2**63 - 1
+IN_ENVIRONMENT: Final = "The environment's name or UUID; production without it. Percent-encode what is not ASCII."
+ENVIRONMENT_IN_QUERY: Final = "The same as the header, which wins over it."
 
 ProjectId: TypeAlias = Annotated[int, Parameter(ge=1, le=MAX_ID, description="The project's id.")]
 ImpliedProjectId: TypeAlias = Annotated[
@@ -80,12 +82,10 @@ def environment_of(
         str | None,
         Parameter(
             header="X-AgentStack-Env",
-            description="The environment's name or UUID; production without it. Non-ASCII names percent-encoded.",
+            description=IN_ENVIRONMENT,
         ),
     ] = None,
-    by_query: Annotated[
-        str | None, Parameter(query="env", description="The same as the header, which wins over it.")
-    ] = None,
+    by_query: Annotated[str | None, Parameter(query="env", description=ENVIRONMENT_IN_QUERY)] = None,
 ) -> str | None:
     """Return the environment that the request names; the parameters are there for the description only."""
     return environment_reference(request)
@@ -133,7 +133,7 @@ def rules(text: str | None) -> Sequence[Value] | None:
     try:
         value = check_storable(parse_json(text))
     except MalformedJson as error:
-        raise BadRequest(f"filter is not JSON. {error.message}", parameter="filter") from None
+        raise BadRequest(error.message.replace("The body", "The filter"), parameter="filter") from None
     if isinstance(value, dict) and value.keys() == {"rules"}:
         value = value["rules"]
     if not isinstance(value, list):

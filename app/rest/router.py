@@ -13,7 +13,7 @@ from app.rest.accounts import account_routes, public_routes
 from app.rest.body import BodyReader
 from app.rest.checkpoints import checkpoint_routes
 from app.rest.comparison import comparison_routes
-from app.rest.context import authenticated, no_secrets_in_sandbox, readable_address
+from app.rest.context import admit
 from app.rest.documents import document_routes
 from app.rest.environments import environment_routes
 from app.rest.history import history_routes
@@ -40,7 +40,7 @@ def rest_routes() -> list[Router]:
             comparison_routes(),
             history_routes(),
         ],
-        guards=[authenticated, readable_address, no_secrets_in_sandbox],
+        before_request=admit,
         security=[{"bearer": []}],
     )
     return [public, guarded]
@@ -60,7 +60,7 @@ def _door(routers: list[Router], **options: Any) -> Router:
             "env": Provide(environment_of, sync_to_thread=False),
             "address": Provide(address_of, sync_to_thread=False),
             "at": Provide(moment, sync_to_thread=False),
-            "place": Provide(place, sync_to_thread=False),
+            "below": Provide(place, sync_to_thread=False),
             "expected": Provide(expected_version, sync_to_thread=False),
         },
         **options,
