@@ -18,7 +18,7 @@ from app.settings import Settings
 from app.storage import db, migrations
 from app.storage.embedded import default_data_dir, running_cluster
 
-OWNER_SECONDS: Final = 15.0
+OWNER_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 10
 R = TypeVar("R")
 

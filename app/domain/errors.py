@@ -269,6 +269,15 @@ class UnsupportedMediaType(DomainError):
     code, kind = "unsupported_media_type", Kind.UNSUPPORTED
 
 
+class Busy(DomainError):
+    """A write lost its race against others too often; nothing was changed."""
+
+    code, kind = "busy", Kind.UNAVAILABLE
+
+    def __init__(self) -> None:
+        super().__init__("Others are changing the same data at the moment; nothing was changed, try again.")
+
+
 class DatabaseUnavailable(DomainError):
     code, kind = "database_unavailable", Kind.UNAVAILABLE
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from app.domain.errors import DatabaseUnavailable
+from app.domain.errors import Busy, DatabaseUnavailable
 
 Record: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
@@ -184,7 +184,7 @@ def atomic(
                         return await function(*args, **kwargs)
                 except _RETRIABLE as error:
                     if attempt == ATTEMPTS:
-                        raise DatabaseUnavailable from error
+                        raise Busy from error
                 await asyncio.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311
             raise AssertionError("unreachable")
 

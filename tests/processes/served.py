@@ -1,0 +1,83 @@
+"""A real server process, for what only one can show."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from queue import Queue
+
+import httpx
+
+STRATA = [sys.executable, "-c", "from app.cli import main; main()"]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that answers at ``url``; its clients are closed with it."""
+
+    process: subprocess.Popen[str]
+    url: str
+    greeting: str
+    opened: ExitStack
+
+    def client(self, token: str | None = None) -> httpx.Client:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return self.opened.enter_context(httpx.Client(base_url=self.url, headers=headers, timeout=60))
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.process.kill()
+        self.process.wait(10)
+
+
+def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment without its own settings, and with ``settings``."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("STRATA_")}
+    return inherited | dict(settings)
+
+
+@contextmanager
+def served(settings: Mapping[str, str], *arguments: str) -> Iterator[Served]:
+    """Run ``strata serve`` (or other ``arguments``) on a free port; afterwards it is stopped by SIGTERM."""
+    command = [*STRATA, *(arguments or ("serve",)), "--port", "0"]
+    with (
+        ExitStack() as opened,
+        subprocess.Popen(command, env=environment(settings), stdout=subprocess.PIPE, text=True) as process,
+    ):
+        lines: Queue[str] = Queue()
+        reading = threading.Thread(target=_read, args=(process, lines))
+        reading.start()
+        try:
+            url, greeting = _greeting(lines)
+            yield Served(process, url, greeting, opened)
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+            process.wait(30)
+            reading.join()
+
+
+def _read(process: subprocess.Popen[str], lines: Queue[str]) -> None:
+    for line in process.stdout or ():
+        lines.put(line)
+    lines.put("")
+
+
+def _greeting(lines: Queue[str]) -> tuple[str, str]:
+    said = ""
+    while line := lines.get(timeout=60):
+        said += line
+        if "Strata serves" in said or "Stop with" in said:
+            return said[said.index("http://") :].split()[0].removesuffix("/graphql"), said
+    raise AssertionError(f"the server did not get ready: {said}")
+
+
+def strata(settings: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one command to its end."""
+    return subprocess.run(
+        [*STRATA, *arguments], env=environment(settings), capture_output=True, text=True, timeout=60, check=False
+    )

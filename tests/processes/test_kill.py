@@ -1,0 +1,99 @@
+"""kill -9 of the server in the middle of large writes: whole, or not at all."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from tests.conftest import Database
+from tests.processes.served import Served, served
+from tests.processes.test_serve import account
+
+USERS = 10_000
+pytestmark = pytest.mark.slow
+
+
+def _lines(count: int, kind: str) -> Iterator[bytes]:
+    for start in range(0, count, 500):
+        rows = ({"kind": kind, "key": f"u{n:05}", "data": {"n": n}} for n in range(start, start + 500))
+        yield b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def _import(client: httpx.Client, project_id: int, count: int, kind: str) -> httpx.Response:
+    return client.post(
+        f"/api/projects/{project_id}/import",
+        content=_lines(count, kind),
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+
+
+def _killed_after(server: Served, delay: float, request: Callable[[], httpx.Response]) -> bool:
+    """Kill the server ``delay`` seconds into the request; return whether it had answered well."""
+    answers: list[int] = []
+
+    def ask() -> None:
+        try:
+            answers.append(request().status_code)
+        except httpx.HTTPError:
+            answers.append(0)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    time.sleep(delay)
+    server.kill()
+    asking.join(30)
+    return answers == [201] or answers == [200]
+
+
+def _count(client: httpx.Client, project_id: int, kind: str, env: str | None = None) -> int:
+    params = {"kind": kind} | ({"env": env} if env else {})
+    answer = client.get(f"/api/projects/{project_id}/export", params=params)
+    answer.raise_for_status()
+    return len(answer.content.splitlines())
+
+
+def test_a_killed_fork_of_selected_users_is_whole_or_not_at_all(database: Database) -> None:
+    settings = {"STRATA_DATABASE_URL": database.app_dsn}
+    keys = [f"u{number:05}" for number in range(USERS)]
+    with served(settings) as server:
+        client, project_id = account(server)
+        assert _import(client, project_id, USERS + 500, "user").is_success
+        token = client.headers["Authorization"].removeprefix("Bearer ")
+    outcomes = set()
+    for delay in (0.005, 0.03, 0.06, 0.1, 0.15, 0.2, 0.3, 0.6):
+        body = {
+            "source_project_id": project_id,
+            "env_name": f"killed-{delay}",
+            "env_type": "sandbox",
+            "user_filter": {"user_uuids": keys},
+        }
+        with served(settings) as server:
+            client = server.client(token)
+            acknowledged = _killed_after(server, delay, lambda: client.post("/api/sandbox/fork", json=body))  # noqa: B023
+        with served(settings) as server:
+            client = server.client(token)
+            listed = client.get("/api/sandbox/environments", params={"project_id": project_id}).json()
+            found = [env for env in listed["environments"] if env["env_name"] == body["env_name"]]
+            assert found or not acknowledged
+            if found:
+                assert _count(client, project_id, "user", str(body["env_name"])) == USERS
+            outcomes.add(bool(found))
+    assert True in outcomes
+
+
+def test_a_killed_import_is_whole_or_not_at_all(database: Database) -> None:
+    settings = {"STRATA_DATABASE_URL": database.app_dsn}
+    with served(settings) as server:
+        client, project_id = account(server)
+        token = client.headers["Authorization"].removeprefix("Bearer ")
+    for number, delay in enumerate((0.1, 0.5, 1.0, 1.5, 2.0, 3.0)):
+        kind = f"row{number}"
+        with served(settings) as server:
+            client = server.client(token)
+            acknowledged = _killed_after(server, delay, lambda: _import(client, project_id, USERS, kind))  # noqa: B023
+        with served(settings) as server:
+            count = _count(server.client(token), project_id, kind)
+            assert count == USERS if acknowledged else count in (0, USERS)
