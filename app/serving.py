@@ -133,6 +133,7 @@ def serve(settings: Settings, listening: socket.socket, dsn: str, on_ready: Call
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
     try:
