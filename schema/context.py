@@ -1,0 +1,63 @@
+"""What resolvers know about the request: who asks, in which environment, and this operation's loaders."""
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+from uuid import UUID
+
+import strawberry
+
+from app.domain.errors import Unauthenticated, ValidationFailed
+from app.domain.model import Actor, Environment, Plan
+from app.services import environments
+from schema.loaders import Loaders
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One operation's context. A connection that carries several makes a new one for each.
+
+    ``caller`` is None where no credentials were given. ``environment`` is the request's own reference to an
+    environment, a UUID or a name (``X-AgentStack-Env``, ``?env=``); None means production. ``default_plan`` is what
+    a new project gets.
+    """
+
+    caller: Actor | None
+    environment: str | None
+    request_id: str
+    default_plan: Plan
+    loaders: Loaders
+
+    @property
+    def actor(self) -> Actor:
+        """Who asks. Raises Unauthenticated if nobody said so."""
+        if self.caller is None:
+            raise Unauthenticated("Log in first: this needs a user's token or an API key as a bearer token.")
+        return self.caller
+
+    def for_operation(self) -> "Context":
+        """Return this context with loaders that have loaded nothing yet."""
+        return replace(self, loaders=Loaders(self.caller))
+
+    async def project_id(self, project_id: int | None, env_uuid: UUID | None) -> int:
+        """Return the project meant: the one named, else the environment's, else the API key's own.
+
+        Raises ValidationFailed if nothing says which.
+        """
+        if project_id is not None:
+            return project_id
+        if env_uuid is not None:
+            return (await environments.get(self.actor, env_uuid)).project_id
+        if self.actor.project_id is not None:
+            return self.actor.project_id
+        raise ValidationFailed("Say which project: give projectId or envUuid.", field="project_id")
+
+    def reference(self, env_uuid: UUID | None) -> str | None:
+        """Return the environment that a call means: the one named, else the request's."""
+        return self.environment if env_uuid is None else str(env_uuid)
+
+    async def current(self, project_id: int) -> Environment:
+        """Return the request's environment in a project. Raises EnvironmentNotFound, EnvironmentArchived."""
+        return await environments.find(self.actor, project_id, self.environment)
+
+
+Info: TypeAlias = strawberry.Info[Context, None]

@@ -1,0 +1,53 @@
+"""Describing the schema where it is written: a resolver's docstring is what clients read about the field.
+
+Strawberry's own decorators are untyped once they take a description; these keep the resolver's type.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from functools import wraps
+from inspect import cleandoc
+from typing import Any, TypeVar, cast
+
+import strawberry
+
+Resolver = TypeVar("Resolver", bound=Callable[..., Any])
+T = TypeVar("T")
+
+
+def field(resolver: Resolver) -> Resolver:
+    """Make a resolver a field. Its docstring is the description."""
+    return cast(Resolver, strawberry.field(resolver, description=_docstring(resolver)))
+
+
+def mutation(resolver: Resolver) -> Resolver:
+    """Make a resolver a mutation, with loaders that know nothing from before it. Its docstring is the description."""
+
+    @wraps(resolver)
+    async def run(self: object, info: strawberry.Info[Any, None], input: object) -> object:  # noqa: A002
+        info.context.loaders.reset()
+        return await resolver(self, info, input)
+
+    made = strawberry.mutation(run, description=_docstring(resolver))
+    for argument in made.arguments:
+        argument.description = "What is asked for."
+    return cast(Resolver, made)
+
+
+def present(value: T | None) -> T | None:
+    """Return the value of an optional input member; None if it was left out."""
+    return None if value is strawberry.UNSET else value
+
+
+def describe_enum(enum: type[Enum], name: str, description: str, members: Mapping[Enum, str]) -> None:
+    """Show a closed set of the domain as a GraphQL enum; raises KeyError if a member has no description."""
+    strawberry.enum(enum, name=name, description=description)
+    definition = enum.__dict__["__strawberry_definition__"]
+    for value, member in zip(definition.values, enum, strict=True):
+        value.description = members[member]
+
+
+def _docstring(resolver: Callable[..., object]) -> str:
+    if not resolver.__doc__:
+        raise TypeError(f"{resolver.__qualname__} needs a docstring: clients read it")
+    return cleandoc(resolver.__doc__)

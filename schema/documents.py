@@ -1,0 +1,119 @@
+"""Documents as one environment or generation shows them, and writing them."""
+
+from uuid import UUID
+
+import strawberry
+
+from app.domain import names
+from app.domain.errors import ValidationFailed
+from app.domain.model import PROJECT_KEY, PROJECT_KIND, Document
+from app.domain.pointer import parse_pointer
+from app.domain.values import MISSING, lookup
+from app.services.history import blame_in
+from app.services.resolution import DocumentKey
+from schema import generations, history
+from schema.arguments import Pointer
+from schema.connections import Connection
+from schema.context import Info
+from schema.describe import field
+from schema.edges import AChange, AGeneration
+from schema.scalars import JSON, JSONPointer, shown
+
+
+@strawberry.type(description="What one generation itself says about a path of a document.")
+class Override:
+    path: JSONPointer = strawberry.field(description="Where it says something.")
+    value: JSON | None = strawberry.field(description="The value it sets; null where it removes, too.")
+    removed: bool = strawberry.field(description="Whether it removes what its parent shows there.")
+
+
+@strawberry.type(description="A document as one environment or generation shows it: all layers merged.")
+class ResolvedDocument:
+    uuid: UUID = strawberry.field(description="UUID of the document; the same in all environments.")
+    kind: str = strawberry.field(description="Kind of the document.")
+    key: str = strawberry.field(description="Key of the document within its kind.")
+    version: str = strawberry.field(
+        description="Version of what is shown, the `ETag` of REST; a change in a parent changes it too. "
+        "Give it as `expectedVersion` when writing."
+    )
+    source: strawberry.Private[Document]
+    is_past: strawberry.Private[bool] = False
+
+    @classmethod
+    def of(cls, document: Document, *, is_past: bool = False) -> "ResolvedDocument":
+        entity = document.entity
+        return cls(
+            uuid=entity.uuid,
+            kind=entity.kind,
+            key=entity.key,
+            version=document.version,
+            source=document,
+            is_past=is_past,
+        )
+
+    @field
+    async def data(self) -> JSON:
+        """The whole document."""
+        return shown(None if self.source.state is MISSING else self.source.state)
+
+    @field
+    async def value(self, pointer: Pointer) -> JSON | None:
+        """What stands at one place; null if there is nothing."""
+        found = lookup(self.source.state, pointer)
+        return None if found is MISSING else shown(found)
+
+    @field
+    async def overrides(self) -> list[Override]:
+        """What the generation itself says differently from its parent; empty if it adds nothing."""
+        flat = self.source.overrides
+        set_, unset = flat.get("set"), flat.get("unset")
+        assert isinstance(set_, dict)
+        assert isinstance(unset, list)
+        return [
+            *(Override(path=_path(path), value=shown(value), removed=False) for path, value in set_.items()),
+            *(Override(path=_path(str(path)), value=None, removed=True) for path in unset),
+        ]
+
+    @field
+    async def generation(self, info: Info) -> AGeneration:
+        """The generation that was asked."""
+        found = await info.context.loaders.generation(self.source.entity.project_id, self.source.generation_uuid)
+        return generations.GenerationNode.of(found)
+
+    @field
+    async def blame(self, info: Info, pointer: Pointer) -> AChange | None:
+        """The change that gave a place its value; null if nothing stands there. Not for a past version or time."""
+        if self.is_past:
+            raise ValidationFailed("Blame is answered for the present and for checkpoints only.", field="at")
+        entity = self.source.entity
+        generation = await info.context.loaders.generation(entity.project_id, self.source.generation_uuid)
+        change = await blame_in(generation, entity.kind, entity.key, pointer)
+        return history.ChangeNode.of(change) if change else None
+
+
+@strawberry.type(name="DocumentConnection", description="A page of documents, by key.")
+class DocumentConnection(Connection[ResolvedDocument]):
+    pass
+
+
+def named(kind: str, key: str | None) -> tuple[str, str]:
+    """Return a document's name, as asked for. Raises ValidationFailed."""
+    names.check_kind(kind)
+    if key is None:
+        if kind != PROJECT_KIND:
+            raise ValidationFailed(f"Name the key of the {kind!r}.", field="key")
+        key = PROJECT_KEY
+    return kind, names.check_key(kind, key)
+
+
+async def shown_by(
+    info: Info, project_id: int, generation_uuid: UUID, kind: str, key: str | None
+) -> ResolvedDocument | None:
+    """Return the document that a generation shows; None if it shows none of that name."""
+    wanted = DocumentKey(generation_uuid, *named(kind, key))
+    document = await info.context.loaders.documents.load((project_id, wanted))
+    return ResolvedDocument.of(document) if document else None
+
+
+def _path(pointer: str) -> JSONPointer:
+    return JSONPointer(parse_pointer(pointer))

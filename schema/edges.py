@@ -1,0 +1,17 @@
+"""The types that refer to one another, as annotations: each is looked up when the schema is built."""
+
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import strawberry
+
+if TYPE_CHECKING:
+    from schema.documents import DocumentConnection, ResolvedDocument
+    from schema.environments import EnvironmentNode
+    from schema.generations import GenerationNode
+    from schema.history import ChangeNode
+
+AnEnvironment: TypeAlias = Annotated["EnvironmentNode", strawberry.lazy("schema.environments")]
+AGeneration: TypeAlias = Annotated["GenerationNode", strawberry.lazy("schema.generations")]
+ADocument: TypeAlias = Annotated["ResolvedDocument", strawberry.lazy("schema.documents")]
+ADocumentPage: TypeAlias = Annotated["DocumentConnection", strawberry.lazy("schema.documents")]
+AChange: TypeAlias = Annotated["ChangeNode", strawberry.lazy("schema.history")]

@@ -1,0 +1,100 @@
+"""The closed sets of the domain as GraphQL enums."""
+
+from app.domain.model import EntityStatus, EnvStatus, EnvType, GenerationKind, Origin, Plan, Role, Scope
+from schema.describe import describe_enum
+
+describe_enum(
+    EnvType,
+    "EnvironmentType",
+    "What an environment is for.",
+    {
+        EnvType.PRODUCTION: "What users get. Each project has exactly one, from birth.",
+        EnvType.SANDBOX: "For trying things out.",
+        EnvType.STAGING: "What is about to be promoted.",
+        EnvType.AB_TEST: "A side of an experiment.",
+        EnvType.FEATURE: "Work on one feature.",
+    },
+)
+describe_enum(
+    EnvStatus,
+    "EnvironmentStatus",
+    "Where an environment is on its way to production.",
+    {
+        EnvStatus.DRAFT: "Being written; not validated since the last write.",
+        EnvStatus.VALIDATING: "The checks before a promotion are running.",
+        EnvStatus.READY: "All checks passed; can be promoted.",
+        EnvStatus.ROLLING_OUT: "Its share of traffic is being raised; it cannot be written to.",
+        EnvStatus.LIVE: "Fully promoted to production; also production itself.",
+        EnvStatus.ARCHIVED: "No longer in use.",
+    },
+)
+describe_enum(
+    Plan,
+    "Plan",
+    "A project's subscription, which sets its limits.",
+    {
+        Plan.FREE: "Backup and restore of production, no environments.",
+        Plan.STARTER: "One environment.",
+        Plan.BASIC: "Three environments.",
+        Plan.PRO: "Ten environments, shadow writes.",
+        Plan.PREMIUM: "Thirty environments.",
+        Plan.ENTERPRISE: "No limits; promotions need an approval.",
+    },
+)
+describe_enum(
+    Role,
+    "Role",
+    "What a member may do in a project.",
+    {
+        Role.OWNER: "Everything.",
+        Role.ADMIN: "Everything but what concerns ownership.",
+        Role.EDITOR: "Read and write documents and environments.",
+        Role.VIEWER: "Read.",
+    },
+)
+describe_enum(
+    Scope,
+    "ApiKeyScope",
+    "What an API key may be used for.",
+    {
+        Scope.READ: "Read documents, environments and history.",
+        Scope.WRITE: "Write documents, take checkpoints and backups.",
+        Scope.PROMOTE: "Change production by promotion or restore.",
+        Scope.EVALUATE: "Ask which environment and which flags a user gets.",
+        Scope.ADMIN: "Change settings of the project.",
+    },
+)
+describe_enum(
+    GenerationKind,
+    "GenerationKind",
+    "What a generation is.",
+    {
+        GenerationKind.LINE: "A part of an environment's line: it takes writes until it is sealed.",
+        GenerationKind.CHECKPOINT: "A snapshot of whole documents that can be rolled back to.",
+        GenerationKind.PIN: "An immutable snapshot beside the line, for review links.",
+        GenerationKind.BACKUP: "A snapshot of production that can be restored.",
+    },
+)
+describe_enum(
+    Origin,
+    "ChangeOrigin",
+    "Why a change was made.",
+    {
+        Origin.WRITE: "Somebody wrote the document.",
+        Origin.FORK: "An environment was forked.",
+        Origin.PROMOTION: "An environment was promoted.",
+        Origin.SHADOW: "A write to production was mirrored.",
+        Origin.REVERT: "Overrides were dropped.",
+        Origin.RESTORE: "Production was restored from a backup.",
+    },
+)
+describe_enum(
+    EntityStatus,
+    "EntityDiffStatus",
+    "How a document differs between two states.",
+    {
+        EntityStatus.ADDED: "Only the newer state has it.",
+        EntityStatus.REMOVED: "Only the older state has it.",
+        EntityStatus.MODIFIED: "Both have it, with different content.",
+    },
+)

@@ -1,0 +1,306 @@
+"""Environments: what they are, what they show, what stands around them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from app.domain import names
+from app.domain.errors import DocumentNotFound, UnknownKind, ValidationFailed
+from app.domain.lifecycle import allowed_moves
+from app.domain.model import (
+    PROJECT_KIND,
+    USER_KIND,
+    Document,
+    Environment,
+    EnvStatus,
+    EnvType,
+    Generation,
+    GenerationKind,
+)
+from app.domain.paging import Page, decode_cursor, encode_cursor
+from app.domain.values import Value
+from app.services import checkpoints, comparison
+from app.services import documents as document_service
+from app.services import environments as service
+from app.storage import levels
+from app.storage.environments import sort_key
+from app.storage.levels import DocumentPage
+from schema import comparison as comparison_types
+from schema import documents as document_types
+from schema import generations
+from schema import history as history_types
+from schema.arguments import AtArgument, Key, Kind
+from schema.connections import FIRST, After, Connection, First, connect, size
+from schema.context import Info
+from schema.describe import field
+from schema.edges import AChange, ADocument, ADocumentPage, AGeneration, AnEnvironment
+from schema.nodes import GlobalId, Node
+from schema.scalars import JSON, given, moment_text, shown
+
+
+@strawberry.type(
+    name="Environment",
+    description="A project's data as seen from one place: production, or a live overlay on what it was forked from.",
+)
+class EnvironmentNode(Node):
+    uuid: UUID = strawberry.field(description="UUID of the environment, `env_uuid` in REST.")
+    name: str = strawberry.field(description="Its name, unique among the project's living environments.")
+    type: EnvType = strawberry.field(description="What it is for.")
+    status: EnvStatus = strawberry.field(description="Where it is on its way to production.")
+    traffic_weight: int = strawberry.field(description="Share of traffic, percent, 0 to 100.")
+    shadow_writes: bool = strawberry.field(description="Whether writes to production are mirrored into it.")
+    shadow_overwrite: bool = strawberry.field(description="Whether mirrored writes win over what it overrides itself.")
+    expires_at: datetime | None = strawberry.field(description="When it will be archived by itself; null: never.")
+    created_at: datetime = strawberry.field(description="When it was forked.")
+    updated_at: datetime = strawberry.field(description="When its name, settings or pointers changed last.")
+    source: strawberry.Private[Environment]
+
+    @classmethod
+    def of(cls, env: Environment) -> "EnvironmentNode":
+        return cls(
+            id=GlobalId("Environment", env.project_id, env.uuid).encode(),
+            uuid=env.uuid,
+            name=env.name,
+            type=env.env_type,
+            status=env.status,
+            traffic_weight=env.traffic_weight,
+            shadow_writes=env.shadow_writes,
+            shadow_overwrite=env.shadow_overwrite,
+            expires_at=env.expires_at,
+            created_at=env.created_at,
+            updated_at=env.updated_at,
+            source=env,
+        )
+
+    @field
+    async def generation(self, info: Info) -> int:
+        """Number of its head: how many generations it stands above production."""
+        return (await self._head(info)).number
+
+    @field
+    async def head(self, info: Info) -> AGeneration:
+        """The generation that it shows."""
+        return generations.GenerationNode.of(await self._head(info))
+
+    @field
+    async def pinned(self, info: Info) -> AGeneration | None:
+        """The immutable snapshot that its review link shows; null if it was never pinned."""
+        uuid = self.source.pinned_uuid
+        found = await info.context.loaders.generations.load((self.source.project_id, uuid)) if uuid else None
+        return generations.GenerationNode.of(found) if found else None
+
+    @field
+    async def parent(self, info: Info) -> AnEnvironment | None:
+        """The environment it was forked from; null for production."""
+        uuid = self.source.parent_uuid
+        found = await info.context.loaders.environments.load((self.source.project_id, uuid)) if uuid else None
+        return EnvironmentNode.of(found) if found else None
+
+    @field
+    async def children(
+        self,
+        info: Info,
+        archived: Annotated[bool, strawberry.argument(description="Whether to give archived ones too.")] = False,
+    ) -> list[AnEnvironment]:
+        """The environments forked from it, oldest first."""
+        tree = await info.context.loaders.trees.load(self.source.project_id)
+        forks = tree.forks.get(self.uuid, ())
+        return [EnvironmentNode.of(env) for env in forks if archived or env.status is not EnvStatus.ARCHIVED]
+
+    @field
+    async def config(self, info: Info) -> JSON:
+        """The guide's `data.config` of the environment's anchor."""
+        return shown(_config(self.source, await self._head(info)))
+
+    @field
+    async def allowed_transitions(self) -> list[EnvStatus]:
+        """The statuses that it may go to next."""
+        allowed = allowed_moves(self.source)
+        return [status for status in EnvStatus if status in allowed]
+
+    @field
+    async def document(
+        self,
+        info: Info,
+        kind: Kind = PROJECT_KIND,
+        key: Key = None,
+        at: AtArgument = None,
+    ) -> ADocument | None:
+        """A document as the environment shows it; null if it shows none of that name."""
+        if at is None:
+            return await document_types.shown_by(info, self.source.project_id, self.source.head_uuid, kind, key)
+        name = document_types.named(kind, key)
+        try:
+            found = await document_service.read(
+                info.context.actor, self.source.project_id, str(self.uuid), *name, at=at.moment()
+            )
+        except DocumentNotFound:
+            return None
+        return document_types.ResolvedDocument.of(found, is_past=at.is_past)
+
+    @field
+    async def documents(
+        self,
+        info: Info,
+        kind: Kind,
+        filter: Annotated[  # noqa: A002
+            JSON | None,
+            strawberry.argument(description="Rules as a segment has: `[{field, op, value}, …]`; all must hold."),
+        ] = None,
+        first: First = FIRST,
+        after: After = None,
+        at: AtArgument = None,
+    ) -> ADocumentPage:
+        """The documents of one kind that the environment shows, by key."""
+        names.check_kind(kind)
+        if filter is None and at is None:
+            return await self._documents(info, DocumentPage(kind, size(first) + 1, _document_position(after)))
+        page = await document_service.list_documents(
+            info.context.actor,
+            self.source.project_id,
+            str(self.uuid),
+            kind,
+            limit=size(first),
+            cursor=after,
+            at=at.moment() if at else None,
+            rules=_rules(given(filter)) if filter is not None else None,
+        )
+        is_past = at is not None and at.is_past
+        return _document_connection(page, after, is_past=is_past)
+
+    @field
+    async def diff(
+        self,
+        info: Info,
+        against: Annotated[
+            UUID | None,
+            strawberry.argument(description="Environment or generation to compare with; left out: production."),
+        ] = None,
+        first: First = FIRST,
+        after: After = None,
+    ) -> comparison_types.EnvironmentDiffNode:
+        """How what it shows differs from another state, which counts as the older one."""
+        found = await comparison.environment_diff(
+            info.context.actor,
+            self.uuid,
+            against=against,
+            limit=size(first),
+            cursor=after,
+            project_id=self.source.project_id,
+        )
+        return comparison_types.EnvironmentDiffNode.of(found, after)
+
+    @field
+    async def history(self, info: Info, first: First = FIRST, after: After = None) -> Connection[AChange]:
+        """What was written in it, newest first."""
+        limit = size(first)
+        before = int(decode_cursor(after, int)[0]) if after else None
+        project_id = self.source.project_id
+        found = await info.context.loaders.change_pages.load((project_id, self.uuid, limit + 1, before))
+
+        async def count() -> int:
+            return await levels.count_changes(project_id, self.uuid, None, None)
+
+        return history_types.change_connection(found[:limit], after, more=len(found) > limit, count=count)
+
+    @field
+    async def checkpoints(self, info: Info, first: First = FIRST, after: After = None) -> Connection[AGeneration]:
+        """The checkpoints taken of it, newest first."""
+        project_id = self.source.project_id
+        page = await checkpoints.list_checkpoints(
+            info.context.actor, project_id, env_uuid=self.uuid, limit=size(first), cursor=after
+        )
+        return generations.snapshot_connection(page, after, GenerationKind.CHECKPOINT, project_id, self.uuid)
+
+    async def _head(self, info: Info) -> Generation:
+        return await info.context.loaders.generation(self.source.project_id, self.source.head_uuid)
+
+    async def _documents(self, info: Info, wanted: DocumentPage) -> ADocumentPage:
+        loaders, project_id, head_uuid = info.context.loaders, self.source.project_id, self.source.head_uuid
+        found = await loaders.document_pages.load((project_id, head_uuid, wanted))
+        is_new = not found and wanted.after is None and wanted.kind not in (PROJECT_KIND, USER_KIND)
+        if is_new and not await loaders.kinds.load((project_id, wanted.kind)):
+            raise UnknownKind(wanted.kind)
+        limit = wanted.limit - 1
+        position = found[limit - 1].entity.key if len(found) > limit else None
+
+        async def count() -> int:
+            return await loaders.document_counts.load((project_id, head_uuid, wanted.kind))
+
+        page = Page(found[:limit], encode_cursor(position) if position else None)
+        return _document_connection(page, wanted.after, count=count)
+
+
+def _document_position(after: str | None) -> str | None:
+    return str(decode_cursor(after, str)[0]) if after else None
+
+
+def _document_connection(
+    page: Page[Document],
+    after: str | None,
+    *,
+    is_past: bool = False,
+    count: Callable[[], Awaitable[int | None]] | None = None,
+) -> ADocumentPage:
+    found = connect(
+        page.items,
+        after,
+        more=page.next_cursor is not None,
+        node=lambda document: document_types.ResolvedDocument.of(document, is_past=is_past),
+        cursor=lambda document: encode_cursor(document.entity.key),
+    )
+    return document_types.DocumentConnection(edges=found.edges, page_info=found.page_info, count=count or found.count)
+
+
+def _rules(filter_: Value) -> Sequence[Value]:
+    if not isinstance(filter_, list):
+        raise ValidationFailed("A filter is an array of rules: [{field, op, value}, …].", field="filter")
+    return filter_
+
+
+def _config(env: Environment, head: Generation) -> Value:
+    return {
+        "env_type": env.env_type.value,
+        "env_name": env.name,
+        "is_checkpoint": head.is_checkpoint,
+        "diff_only": head.diff_only,
+        "status": env.status.value,
+        "head_uuid": str(env.head_uuid),
+        "pinned_uuid": str(env.pinned_uuid) if env.pinned_uuid else None,
+        "traffic_weight": env.traffic_weight,
+        "rollout_steps": env.rollout_steps,
+        "ab_seed": env.ab_seed,
+        "segments": env.segments,
+        "shadow_writes": env.shadow_writes,
+        "shadow_overwrite": env.shadow_overwrite,
+        "expires_at": moment_text(env.expires_at) if env.expires_at else None,
+    }
+
+
+@strawberry.type
+class EnvironmentQuery:
+    @field
+    async def environment(
+        self, info: Info, uuid: Annotated[UUID, strawberry.argument(description="UUID of the environment.")]
+    ) -> EnvironmentNode | None:
+        """An environment, archived or not."""
+        return EnvironmentNode.of(await service.get(info.context.actor, uuid))
+
+
+def environment_connection(
+    page: Page[Environment],
+    after: str | None,
+    count: Callable[[], Awaitable[int]],
+) -> Connection[EnvironmentNode]:
+    """Return a page of environments."""
+    return connect(
+        page.items,
+        after,
+        more=page.next_cursor is not None,
+        node=EnvironmentNode.of,
+        cursor=lambda env: encode_cursor(*sort_key(env)),
+        count=count,
+    )

@@ -1,0 +1,157 @@
+"""DataLoaders: what many objects of one operation ask for is read at once, per project.
+
+Only objects of projects that the caller was let into reach a loader, so loaders do not authorise again; each
+key carries the project all the same. Never load inside a transaction: the batch would run on its connection.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+from uuid import UUID
+
+from aiodataloader import DataLoader
+
+from app.domain.model import Actor, Change, Document, Environment, Generation, Project
+from app.services import api_keys, resolution, tree
+from app.services.resolution import DocumentKey
+from app.storage import entities, environments, generations, levels, projects
+from app.storage.accounts import ApiKey
+from app.storage.levels import DocumentPage
+from schema.tree import Tree
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+Ref = tuple[int, UUID]
+"""A project's id and the UUID of something in it."""
+
+
+class Loaders:
+    """One operation's loaders. ``reset`` makes them forget, for whoever has just changed something."""
+
+    def __init__(self, caller: Actor | None) -> None:
+        self._caller = caller
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all that was loaded."""
+        self.projects: DataLoader[int, Project | None] = DataLoader(_projects)
+        self.environments: DataLoader[Ref, Environment | None] = DataLoader(_environments)
+        self.generations: DataLoader[Ref, Generation | None] = DataLoader(_generations)
+        self.trees: DataLoader[int, Tree] = DataLoader(self._trees)
+        self.documents: DataLoader[tuple[int, DocumentKey], Document | None] = DataLoader(_documents)
+        self.document_pages: DataLoader[tuple[int, UUID, DocumentPage], list[Document]] = DataLoader(_document_pages)
+        self.document_counts: DataLoader[tuple[int, UUID, str], int] = DataLoader(_document_counts)
+        self.change_pages: DataLoader[tuple[int, UUID, int, int | None], list[Change]] = DataLoader(_change_pages)
+        self.layer_counts: DataLoader[Ref, int | None] = DataLoader(_layer_counts)
+        self.kinds: DataLoader[tuple[int, str], bool] = DataLoader(_kinds)
+        self.api_keys: DataLoader[int, list[ApiKey]] = DataLoader(self._api_keys)
+
+    async def environment(self, project_id: int, uuid: UUID) -> Environment:
+        """Return an environment that another object of the project names."""
+        found = await self.environments.load((project_id, uuid))
+        if found is None:
+            raise LookupError("an environment that is referred to is gone")
+        return found
+
+    async def generation(self, project_id: int, uuid: UUID) -> Generation:
+        """Return a generation that another object of the project names."""
+        found = await self.generations.load((project_id, uuid))
+        if found is None:
+            raise LookupError("a generation that is referred to is gone")
+        return found
+
+    async def project(self, project_id: int) -> Project:
+        """Return a project that the caller was let into."""
+        found = await self.projects.load(project_id)
+        if found is None:
+            raise LookupError("a project that is referred to is gone")
+        return found
+
+    def known(self, found: Sequence[Environment]) -> None:
+        """Keep environments that were read by other means."""
+        for environment in found:
+            self.environments.prime((environment.project_id, environment.uuid), environment)
+
+    async def _trees(self, project_ids: list[int]) -> list[Tree]:
+        assert self._caller is not None
+        trees = []
+        for project_id in project_ids:
+            nodes = await tree.tree(self._caller, project_id)
+            for node in nodes:
+                self.generations.prime((project_id, node.generation.uuid), node.generation)
+                self.environments.prime((project_id, node.environment.uuid), node.environment)
+            trees.append(Tree.of(nodes))
+        return trees
+
+    async def _api_keys(self, project_ids: list[int]) -> list[list[ApiKey]]:
+        assert self._caller is not None
+        return [await api_keys.list_keys(self._caller, project_id) for project_id in project_ids]
+
+
+async def _by_project(
+    refs: Sequence[tuple[int, K]], fetch: Callable[[int, list[K]], Awaitable[Mapping[K, V]]]
+) -> list[V | None]:
+    """Return the values of keys of several projects, in their order, with one ``fetch`` per project."""
+    wanted: defaultdict[int, list[K]] = defaultdict(list)
+    for project_id, key in refs:
+        wanted[project_id].append(key)
+    found = {project_id: await fetch(project_id, keys) for project_id, keys in wanted.items()}
+    return [found[project_id].get(key) for project_id, key in refs]
+
+
+async def _projects(project_ids: list[int]) -> list[Project | None]:
+    found = {project.id: project for project in await projects.list_page(project_ids, len(project_ids), 0)}
+    return [found.get(project_id) for project_id in project_ids]
+
+
+async def _environments(refs: list[Ref]) -> list[Environment | None]:
+    return await _by_project(refs, environments.get_many)
+
+
+async def _generations(refs: list[Ref]) -> list[Generation | None]:
+    return await _by_project(refs, generations.get_many)
+
+
+async def _layer_counts(refs: list[Ref]) -> list[int | None]:
+    return await _by_project(refs, levels.count_layers)
+
+
+async def _documents(refs: list[tuple[int, DocumentKey]]) -> list[Document | None]:
+    async def fetch(project_id: int, keys: list[DocumentKey]) -> Mapping[DocumentKey, Document | None]:
+        return dict(zip(keys, await resolution.documents(project_id, keys), strict=True))
+
+    return await _by_project(refs, fetch)
+
+
+async def _alike(
+    asked: Sequence[tuple[int, UUID, K]], fetch: Callable[[int, list[UUID], K], Awaitable[Mapping[UUID, V]]]
+) -> list[V]:
+    """Return what was asked of each UUID, with one ``fetch`` for all UUIDs of which the same was asked."""
+    groups: defaultdict[tuple[int, K], list[UUID]] = defaultdict(list)
+    for project_id, uuid, question in asked:
+        groups[project_id, question].append(uuid)
+    found = {group: await fetch(group[0], uuids, group[1]) for group, uuids in groups.items()}
+    return [found[project_id, question][uuid] for project_id, uuid, question in asked]
+
+
+async def _document_pages(asked: list[tuple[int, UUID, DocumentPage]]) -> list[list[Document]]:
+    pages = await _alike(asked, levels.document_pages)
+    return [[stack.document() for stack in page] for page in pages]
+
+
+async def _document_counts(asked: list[tuple[int, UUID, str]]) -> list[int]:
+    return await _alike(asked, levels.count_documents)
+
+
+async def _change_pages(asked: list[tuple[int, UUID, int, int | None]]) -> list[list[Change]]:
+    async def fetch(
+        project_id: int, env_uuids: list[UUID], page: tuple[int, int | None]
+    ) -> Mapping[UUID, list[Change]]:
+        return await levels.change_pages(project_id, env_uuids, *page)
+
+    return await _alike([(project_id, uuid, (limit, before)) for project_id, uuid, limit, before in asked], fetch)
+
+
+async def _kinds(asked: list[tuple[int, str]]) -> list[bool]:
+    return [await entities.kind_exists(project_id, kind) for project_id, kind in asked]

@@ -1,0 +1,188 @@
+"""Projects: the tenants that everything belongs to."""
+
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from app.domain.errors import EnvironmentNotFound
+from app.domain.model import PROJECT_KIND, EnvStatus, EnvType, GenerationKind, Plan, Project, Role
+from app.domain.paging import encode_cursor
+from app.domain.policy import Operation
+from app.services import access, backups, checkpoints, history
+from app.services import environments as environment_service
+from app.services import projects as service
+from app.storage import levels
+from schema.api_keys import ApiKeyNode
+from schema.arguments import Key, Kind
+from schema.connections import FIRST, After, Connection, First, connect, size
+from schema.context import Info
+from schema.describe import field
+from schema.documents import ResolvedDocument, shown_by
+from schema.environments import EnvironmentNode, environment_connection
+from schema.generations import GenerationNode, snapshot_connection
+from schema.history import ChangeNode, change_connection
+from schema.nodes import GlobalId, Node
+
+OptionalKind = Annotated[
+    str | None, strawberry.argument(description="Only documents of this kind; left out: of all kinds.")
+]
+Statuses = Annotated[
+    list[EnvStatus] | None, strawberry.argument(description="Only those with one of these statuses; left out: all.")
+]
+Types = Annotated[
+    list[EnvType] | None, strawberry.argument(description="Only those of one of these types; left out: all.")
+]
+
+
+@strawberry.type(name="Project", description="A tenant: a name, a plan, members, keys, and all its environments.")
+class ProjectNode(Node):
+    project_id: int = strawberry.field(description="Its number, `project_id` in REST.")
+
+    @classmethod
+    def of(cls, project_id: int) -> "ProjectNode":
+        return cls(id=GlobalId("Project", project_id).encode(), project_id=project_id)
+
+    @field
+    async def name(self, info: Info) -> str:
+        """What its owner called it."""
+        return (await info.context.loaders.project(self.project_id)).name
+
+    @field
+    async def plan(self, info: Info) -> Plan:
+        """Its subscription."""
+        return (await info.context.loaders.project(self.project_id)).plan
+
+    @field
+    async def created_at(self, info: Info) -> datetime:
+        """When it was made."""
+        return (await info.context.loaders.project(self.project_id)).created_at
+
+    @field
+    async def viewer_role(self, info: Info) -> Role | None:
+        """What the caller is in it; null for an API key."""
+        return await service.role(info.context.actor, self.project_id)
+
+    @field
+    async def production(self, info: Info) -> EnvironmentNode:
+        """The environment that users get; it is there from birth and cannot be archived."""
+        uuid = (await info.context.loaders.project(self.project_id)).production_uuid
+        return EnvironmentNode.of(await info.context.loaders.environment(self.project_id, uuid))
+
+    @field
+    async def environments(
+        self,
+        info: Info,
+        status: Statuses = None,
+        type: Types = None,  # noqa: A002
+        first: First = FIRST,
+        after: After = None,
+    ) -> Connection[EnvironmentNode]:
+        """Its environments: production first, then the oldest first."""
+        statuses, types, project_id = status or (), type or (), self.project_id
+        page = await environment_service.list_environments(
+            info.context.actor, project_id, statuses=statuses, types=types, limit=size(first), cursor=after
+        )
+        info.context.loaders.known(page.items)
+
+        async def count() -> int:
+            return await levels.count_environments(project_id, statuses, types)
+
+        return environment_connection(page, after, count)
+
+    @field
+    async def environment(
+        self, info: Info, name: Annotated[str, strawberry.argument(description="Name of a living environment.")]
+    ) -> EnvironmentNode | None:
+        """The environment of that name; null if there is none."""
+        try:
+            found = await environment_service.find(info.context.actor, self.project_id, name)
+        except EnvironmentNotFound:
+            return None
+        return EnvironmentNode.of(found)
+
+    @field
+    async def active_environment(self, info: Info) -> EnvironmentNode:
+        """The environment that the request names by `X-AgentStack-Env` or `?env=`; production if it names none."""
+        return EnvironmentNode.of(await info.context.current(self.project_id))
+
+    @field
+    async def document(self, info: Info, kind: Kind = PROJECT_KIND, key: Key = None) -> ResolvedDocument | None:
+        """A document as the active environment shows it; null if it shows none of that name."""
+        env = await info.context.current(self.project_id)
+        return await shown_by(info, self.project_id, env.head_uuid, kind, key)
+
+    @field
+    async def tree(self, info: Info) -> GenerationNode:
+        """The root of the generation tree: production's generation 0."""
+        return GenerationNode.of((await info.context.loaders.trees.load(self.project_id)).root)
+
+    @field
+    async def history(
+        self,
+        info: Info,
+        kind: OptionalKind = None,
+        key: Key = None,
+        first: First = FIRST,
+        after: After = None,
+    ) -> Connection[ChangeNode]:
+        """What was written in all environments, newest first."""
+        project_id = self.project_id
+        page = await history.list_changes(
+            info.context.actor, project_id, kind=kind, key=key, limit=size(first), cursor=after
+        )
+        counted = PROJECT_KIND if key is not None and kind is None else kind
+
+        async def count() -> int:
+            return await levels.count_changes(project_id, None, counted, key)
+
+        return change_connection(page.items, after, more=page.next_cursor is not None, count=count)
+
+    @field
+    async def checkpoints(self, info: Info, first: First = FIRST, after: After = None) -> Connection[GenerationNode]:
+        """The checkpoints of all its environments, newest first."""
+        page = await checkpoints.list_checkpoints(info.context.actor, self.project_id, limit=size(first), cursor=after)
+        return snapshot_connection(page, after, GenerationKind.CHECKPOINT, self.project_id)
+
+    @field
+    async def backups(self, info: Info, first: First = FIRST, after: After = None) -> Connection[GenerationNode]:
+        """The backups of production, newest first."""
+        page = await backups.list_backups(info.context.actor, self.project_id, limit=size(first), cursor=after)
+        return snapshot_connection(page, after, GenerationKind.BACKUP, self.project_id)
+
+    @field
+    async def api_keys(self, info: Info) -> list[ApiKeyNode]:
+        """Its API keys, newest first, revoked ones included. For owners and admins."""
+        return [ApiKeyNode.of(key) for key in await info.context.loaders.api_keys.load(self.project_id)]
+
+
+@strawberry.type
+class ProjectQuery:
+    @field
+    async def project(
+        self,
+        info: Info,
+        id: Annotated[int, strawberry.argument(description="Number of the project.")],  # noqa: A002
+    ) -> ProjectNode | None:
+        """A project that the caller may read."""
+        await access.authorize(info.context.actor, id, Operation.READ)
+        return ProjectNode.of(id)
+
+    @field
+    async def projects(self, info: Info, first: First = FIRST, after: After = None) -> Connection[ProjectNode]:
+        """The projects that the caller may read, by number."""
+        actor = info.context.actor
+        page = await service.list_projects(actor, limit=size(first), cursor=after)
+        for project in page.items:
+            info.context.loaders.projects.prime(project.id, project)
+
+        async def count() -> int:
+            return len(await access.project_ids(actor))
+
+        def node(project: Project) -> ProjectNode:
+            return ProjectNode.of(project.id)
+
+        more = page.next_cursor is not None
+        return connect(
+            page.items, after, more=more, node=node, cursor=lambda project: encode_cursor(project.id), count=count
+        )

@@ -1,0 +1,74 @@
+"""The schema: what it is made of and the rules that every operation runs under."""
+
+from typing import Any, Final
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.extensions import MaxTokensLimiter
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from schema import enums as enums
+from schema.api_keys import ApiKeyMutation
+from schema.backups import BackupMutation
+from schema.checkpoints import CheckpointMutation
+from schema.comparison import ComparisonQuery
+from schema.context import Context
+from schema.document_mutations import DocumentMutation
+from schema.environment_mutations import EnvironmentMutation
+from schema.environments import EnvironmentQuery
+from schema.errors import PresentErrors, Refusal, log_unexpected, refusal_handlers
+from schema.generations import GenerationQuery
+from schema.node_query import NodeQuery
+from schema.operations import OwnLoaders
+from schema.project_mutations import ProjectMutation
+from schema.projects import ProjectQuery
+from schema.scalars import SCALARS
+from schema.viewer import ViewerQuery
+
+MAX_TOKENS: Final = 1_000
+
+
+@strawberry.type(description="What can be asked.")
+class Query(ViewerQuery, NodeQuery, ProjectQuery, EnvironmentQuery, GenerationQuery, ComparisonQuery):
+    pass
+
+
+@strawberry.type(
+    description="What can be done. Each mutation answers with what was done, or with a `Refusal`: then nothing changed."
+)
+class Mutation(
+    ProjectMutation, EnvironmentMutation, CheckpointMutation, DocumentMutation, BackupMutation, ApiKeyMutation
+):
+    pass
+
+
+class Schema(strawberry.Schema):
+    """A schema that logs what went wrong, but never what was asked: queries and variables can hold secrets."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        context = execution_context.context if execution_context else None
+        for error in errors:
+            log_unexpected(error, context.request_id if isinstance(context, Context) else "")
+
+
+def build_schema(max_tokens: int = MAX_TOKENS) -> Schema:
+    """Return the schema. Documents of more than ``max_tokens`` tokens are refused before they are parsed."""
+    handlers: list[Any] = list(refusal_handlers())
+    return Schema(
+        query=Query,
+        mutation=Mutation,
+        types=[Refusal],
+        config=StrawberryConfig(scalar_map=SCALARS),
+        exception_handlers=handlers,
+        # Factories: an instance would be shared by all operations that run at the same time.
+        extensions=[lambda: MaxTokensLimiter(max_token_count=max_tokens), OwnLoaders, PresentErrors],
+    )
+
+
+schema: Final = build_schema()
+
+
+def schema_text() -> str:
+    """Return the schema in GraphQL's schema language, as ``schema/schema.graphql`` has it."""
+    return schema.as_str() + "\n"

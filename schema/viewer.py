@@ -1,0 +1,67 @@
+"""Who asks."""
+
+from datetime import datetime
+from typing import Annotated, TypeAlias
+from uuid import UUID
+
+import strawberry
+
+from app.domain.model import Actor as Caller
+from app.domain.model import Role, Scope
+from app.services import identity, projects
+from schema.context import Info
+from schema.describe import field
+from schema.environments import EnvironmentNode
+
+ProjectId: TypeAlias = Annotated[
+    int | None, strawberry.argument(description="Number of the project; an API key may leave it out.")
+]
+
+
+@strawberry.type(description="A user's account.")
+class Account:
+    uuid: UUID = strawberry.field(description="UUID of the account.")
+    email: str = strawberry.field(description="E-mail address, lower case.")
+    created_at: datetime = strawberry.field(description="When it was registered.")
+
+
+@strawberry.type(description="Who asks: a user with a token, or a program with a project's API key.")
+class Viewer:
+    name: str = strawberry.field(description="E-mail address of the user, or the name of the API key.")
+    is_api_key: bool = strawberry.field(description="Whether it is an API key.")
+    project_id: int | None = strawberry.field(description="The one project of an API key; null for a user.")
+    scopes: list[Scope] = strawberry.field(description="What an API key may be used for; empty for a user.")
+
+    @classmethod
+    def of(cls, caller: Caller) -> "Viewer":
+        return cls(
+            name=caller.name,
+            is_api_key=caller.is_key,
+            project_id=caller.project_id,
+            scopes=sorted(caller.scopes),
+        )
+
+    @field
+    async def account(self, info: Info) -> Account:
+        """The user's account; for an API key, the account that made it."""
+        found = await identity.account(info.context.actor)
+        return Account(uuid=found.uuid, email=found.email, created_at=found.created_at)
+
+    @field
+    async def role(self, info: Info, project_id: ProjectId = None) -> Role | None:
+        """What the user is in a project; null for an API key."""
+        return await projects.role(info.context.actor, await info.context.project_id(project_id, None))
+
+    @field
+    async def active_environment(self, info: Info, project_id: ProjectId = None) -> EnvironmentNode:
+        """The environment that the request names by `X-AgentStack-Env` or `?env=`; production if it names none."""
+        return EnvironmentNode.of(await info.context.current(await info.context.project_id(project_id, None)))
+
+
+@strawberry.type
+class ViewerQuery:
+    @field
+    async def viewer(self, info: Info) -> Viewer | None:
+        """Who asks; null without credentials."""
+        caller = info.context.caller
+        return Viewer.of(caller) if caller else None
