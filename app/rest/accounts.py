@@ -1,6 +1,7 @@
 """``/api/auth``: accounts and tokens."""
 
 from litestar import Router, get, post
+from litestar.params import JSONBody
 
 from app.rest.answers import AccountAnswer, Token
 from app.rest.bodies import Credentials
@@ -9,13 +10,13 @@ from app.services import identity
 
 
 @post("/register", status_code=201)
-async def register(data: Credentials) -> AccountAnswer:
+async def register(data: JSONBody[Credentials]) -> AccountAnswer:
     """Make an account."""
     return AccountAnswer.of(await identity.register(data.email, data.password))
 
 
 @post("/login", status_code=200)
-async def login(data: Credentials, settings: InSettings) -> Token:
+async def login(data: JSONBody[Credentials], settings: InSettings) -> Token:
     """Get a bearer token for an account.
 
     Send it as `Authorization: Bearer …`.

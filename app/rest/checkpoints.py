@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import Router, delete, get, post
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 
 from app.rest.backup_answers import Backup, Backups, RestoredAnswer
 from app.rest.bodies import BackupRequest, CheckpointRequest, PinRequest, RestoreRequest, RollbackRequest
@@ -16,7 +16,9 @@ from app.services import backups, checkpoints
 
 
 @post("/checkpoint", status_code=201)
-async def create_checkpoint(data: CheckpointRequest, actor: Caller, project_id: ImpliedProjectId = None) -> Checkpoint:
+async def create_checkpoint(
+    data: JSONBody[CheckpointRequest], actor: Caller, project_id: ImpliedProjectId = None
+) -> Checkpoint:
     """Freeze what an environment shows into a whole snapshot."""
     return Checkpoint.of(await checkpoints.checkpoint(actor, data.env_uuid, data.label, project_id))
 
@@ -25,7 +27,7 @@ async def create_checkpoint(data: CheckpointRequest, actor: Caller, project_id: 
 async def list_checkpoints(
     actor: Caller,
     project_id: ImpliedProjectId = None,
-    env_uuid: UUID | None = None,
+    env_uuid: FromQuery[UUID | None] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Checkpoints:
@@ -37,31 +39,31 @@ async def list_checkpoints(
 
 @delete("/checkpoint", status_code=200)
 async def delete_checkpoint(
-    checkpoint_uuid: UUID, actor: Caller, project_id: ImpliedProjectId = None
+    checkpoint_uuid: FromQuery[UUID], actor: Caller, project_id: ImpliedProjectId = None
 ) -> DeletedCheckpoint:
     """Delete a checkpoint that nothing stands on."""
     return DeletedCheckpoint.after(await checkpoints.delete_checkpoint(actor, checkpoint_uuid, project_id))
 
 
 @post("/rollback", status_code=201)
-async def roll_back(data: RollbackRequest, actor: Caller, project_id: ImpliedProjectId = None) -> RolledBack:
+async def roll_back(data: JSONBody[RollbackRequest], actor: Caller, project_id: ImpliedProjectId = None) -> RolledBack:
     """Branch a new environment from a checkpoint."""
     made = await checkpoints.rollback(actor, data.checkpoint_uuid, data.env_name, project_id)
     return RolledBack.to(data.checkpoint_uuid, made)
 
 
 @post("/pin", status_code=201)
-async def create_pin(data: PinRequest, actor: Caller, project_id: ImpliedProjectId = None) -> Pin:
+async def create_pin(data: JSONBody[PinRequest], actor: Caller, project_id: ImpliedProjectId = None) -> Pin:
     """Take an immutable snapshot of an environment, for a review link."""
     return Pin.of(await checkpoints.pin(actor, data.env_uuid, project_id))
 
 
 @get("/snapshot/{pinned_uuid:str}")
 async def get_snapshot(
-    pinned_uuid: UUID,
+    pinned_uuid: FromPath[UUID],
     actor: Caller,
     project_id: ImpliedProjectId = None,
-    kind: Annotated[str | None, Parameter(description="Only documents of this kind.")] = None,
+    kind: Annotated[str | None, QueryParameter(description="Only documents of this kind.")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> SnapshotAnswer:
@@ -71,7 +73,7 @@ async def get_snapshot(
 
 
 @post("/backup", status_code=201)
-async def create_backup(data: BackupRequest, actor: Caller, project_id: ImpliedProjectId = None) -> Backup:
+async def create_backup(data: JSONBody[BackupRequest], actor: Caller, project_id: ImpliedProjectId = None) -> Backup:
     """Back up all production documents."""
     project = implied_project(actor, named_once(project_id, data.project_id))
     return Backup.of(await backups.backup(actor, project, data.label))
@@ -87,7 +89,9 @@ async def list_backups(
 
 
 @post("/restore", status_code=200)
-async def restore_backup(data: RestoreRequest, actor: Caller, project_id: ImpliedProjectId = None) -> RestoredAnswer:
+async def restore_backup(
+    data: JSONBody[RestoreRequest], actor: Caller, project_id: ImpliedProjectId = None
+) -> RestoredAnswer:
     """Make production what it was at a backup, or only the documents named."""
     project = implied_project(actor, named_once(project_id, data.project_id))
     wanted = None if data.entities is None else [(entity.kind, entity.key) for entity in data.entities]

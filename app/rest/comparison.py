@@ -6,7 +6,7 @@ from uuid import UUID
 
 from litestar import Response, Router, get
 from litestar.openapi import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import FromQuery, QueryParameter
 
 from app.domain.document_patch import as_json_patch
 from app.rest.comparison_answers import Diff, EnvironmentDiffAnswer
@@ -33,10 +33,10 @@ async def get_tree(
     actor: Caller,
     project_id: ImpliedProjectId = None,
     root_uuid: Annotated[
-        UUID | None, Parameter(description="A generation or an anchor; production without it.")
+        UUID | None, QueryParameter(description="A generation or an anchor; production without it.")
     ] = None,
     table: Table = None,
-    format_: Annotated[TreeFormat, Parameter(query="format")] = TreeFormat.NESTED,
+    format_: Annotated[TreeFormat, QueryParameter(name="format")] = TreeFormat.NESTED,
 ) -> Response[Any]:
     """Show the tree of generations, for visualisation."""
     kind_of_table(table)
@@ -47,15 +47,15 @@ async def get_tree(
 
 @get("/diff", responses={200: ResponseSpec(Diff, False, "The difference; with `format=json-patch`, a JSON patch.")})
 async def get_diff(
-    uuid_a: UUID,
-    uuid_b: UUID,
+    uuid_a: FromQuery[UUID],
+    uuid_b: FromQuery[UUID],
     actor: Caller,
     project_id: ImpliedProjectId = None,
     table: Table = None,
     key: Annotated[
-        str | None, Parameter(description="The document to compare, where a UUID names a whole generation.")
+        str | None, QueryParameter(description="The document to compare, where a UUID names a whole generation.")
     ] = None,
-    format_: Annotated[DiffFormat, Parameter(query="format")] = DiffFormat.GUIDE,
+    format_: Annotated[DiffFormat, QueryParameter(name="format")] = DiffFormat.GUIDE,
 ) -> Response[Any]:
     """Compare a document in two states; each UUID is a layer, entity, generation, checkpoint, pin or anchor."""
     compared = await comparison.diff(actor, uuid_a, uuid_b, kind=kind_of_table(table), key=key, project_id=project_id)
@@ -66,11 +66,11 @@ async def get_diff(
 
 @get("/environment/diff")
 async def get_environment_diff(
-    env_uuid: UUID,
+    env_uuid: FromQuery[UUID],
     actor: Caller,
     project_id: ImpliedProjectId = None,
     against: Annotated[
-        UUID | None, Parameter(description="A generation, checkpoint, pin or anchor; production without it.")
+        UUID | None, QueryParameter(description="A generation, checkpoint, pin or anchor; production without it.")
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,

@@ -14,6 +14,8 @@ from app.services.documents import Written
 from app.storage.codec import encode
 
 _JSON_TYPE: Final = (b"content-type", b"application/json")
+# For this reader alone, and to be asked for again each time; another environment has another document.
+_CACHING: Final = ((b"cache-control", b"private, no-cache"), (b"vary", b"x-agentstack-env"))
 
 
 class DocumentResponse(ASGIResponse):
@@ -26,7 +28,7 @@ class DocumentResponse(ASGIResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the document with its version."""
-        headers = [(b"etag", etag(self.version).encode())]
+        headers = [(b"etag", etag(self.version).encode()), *_CACHING]
         if self.status_code == 304:
             self.body = b""
         else:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
 from litestar import Response, Router, delete, get, patch, put
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from app.rest.answers import DocumentAnswer, Documents
 from app.rest.document_answer import DocumentResponse, at_path, write_answer
@@ -42,7 +42,7 @@ _KIND: Final = "/{project_id:str}/entities/{kind:str}"
 
 Filter = Annotated[
     str | None,
-    Parameter(query="filter", description='A JSON array of rules as in a segment: `[{"field", "op", "value"}]`.'),
+    QueryParameter(name="filter", description='A JSON array of rules as in a segment: `[{"field", "op", "value"}]`.'),
 ]
 
 
@@ -96,7 +96,7 @@ async def _delete_document(address: DocumentAddress, expected: Condition) -> Res
 async def list_entities(
     request: StrictRequest,
     project_id: ProjectId,
-    kind: str,
+    kind: FromPath[str],
     actor: Caller,
     env: InEnvironment,
     at: Moment,

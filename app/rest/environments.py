@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import Router, delete, get, patch, post
-from litestar.params import Parameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET
 
 from app.domain.errors import BadRequest, ValidationFailed
@@ -18,12 +18,12 @@ from app.services import environments
 from app.services.branching import ForkOptions
 from app.services.environments import EnvironmentUpdate
 
-Statuses = Annotated[list[EnvStatus] | None, Parameter(query="status", description="Only these; repeatable.")]
-Types = Annotated[list[EnvType] | None, Parameter(query="env_type", description="Only these; repeatable.")]
+Statuses = Annotated[list[EnvStatus] | None, QueryParameter(name="status", description="Only these; repeatable.")]
+Types = Annotated[list[EnvType] | None, QueryParameter(name="env_type", description="Only these; repeatable.")]
 
 
 @post("/fork", status_code=201)
-async def fork(data: ForkRequest, actor: Caller, project_id: ImpliedProjectId = None) -> Forked:
+async def fork(data: JSONBody[ForkRequest], actor: Caller, project_id: ImpliedProjectId = None) -> Forked:
     """Fork production, or an environment, into a new environment.
 
     Nothing is copied: the environment holds only what is changed in it. Needs a user's token.
@@ -76,7 +76,7 @@ async def list_environments(
 
 @patch("/environment")
 async def update_environment(
-    data: EnvironmentSettings, actor: Caller, project_id: ImpliedProjectId = None
+    data: JSONBody[EnvironmentSettings], actor: Caller, project_id: ImpliedProjectId = None
 ) -> EnvironmentAnswer:
     """Change an environment's name and settings."""
     updated = await environments.update(actor, data.env_uuid, _update(data), project_id)
@@ -98,7 +98,9 @@ def _update(data: EnvironmentSettings) -> EnvironmentUpdate:
 
 
 @delete("/environment", status_code=200)
-async def archive_environment(env_uuid: UUID, actor: Caller, project_id: ImpliedProjectId = None) -> ArchivedAnswer:
+async def archive_environment(
+    env_uuid: FromQuery[UUID], actor: Caller, project_id: ImpliedProjectId = None
+) -> ArchivedAnswer:
     """Archive an environment and clean up what nothing else stands on. Needs a user's token."""
     archived = await environments.archive(actor, env_uuid, project_id)
     environment = archived.environment

@@ -15,7 +15,8 @@ from app.domain.errors import BodyTooLarge, DomainError, Kind
 from app.rest.request_id import request_id
 from app.storage import codec
 
-# Litestar says "Missing required query parameter 'env_uuid' for path …" and gives no structure.
+# Litestar says both as text only: that the client is gone, and which parameter is missing.
+_GONE: Final = "client disconnected prematurely"
 _missing: Final = re.compile(r"Missing required \w+ parameter '([^']*)'").match
 
 _log = structlog.get_logger(__name__)
@@ -59,6 +60,8 @@ def refusal(request: Request[Any, Any, Any], error: DomainError) -> Response[byt
 def _refused_by_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:
     if error.status_code == HTTP_413_REQUEST_ENTITY_TOO_LARGE:
         return refusal(request, BodyTooLarge(request.route_handler.resolve_request_max_body_size() or 0))
+    if error.detail == _GONE:
+        return _answer(request, 400, "client_disconnected", "The body ended before it was whole.", {})
     if error.status_code >= 500 and error.status_code not in _CODES:
         return _failed(request, error)
     code, message = _CODES.get(error.status_code, ("bad_request", "The request cannot be answered."))

@@ -4,7 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from litestar import Router, get, post
-from litestar.params import Parameter
+from litestar.params import FromQuery, JSONBody, QueryParameter
 
 from app.domain.model import PROJECT_KEY, PROJECT_KIND
 from app.domain.pointer import format_pointer, parse_path
@@ -14,8 +14,8 @@ from app.rest.context import project_of
 from app.rest.parameters import Caller, Cursor, ImpliedProjectId, InEnvironment, Limit, Place
 from app.services import history, revert
 
-OfKind = Annotated[str | None, Parameter(query="kind", description="Only documents of this kind.")]
-OfKey = Annotated[str | None, Parameter(query="key", description="Only the document with this key.")]
+OfKind = Annotated[str | None, QueryParameter(name="kind", description="Only documents of this kind.")]
+OfKey = Annotated[str | None, QueryParameter(name="key", description="Only the document with this key.")]
 
 
 class Changes(Answer):
@@ -42,7 +42,7 @@ class RevertedAnswer(Answer):
 async def list_changes(
     actor: Caller,
     project_id: ImpliedProjectId = None,
-    env_uuid: UUID | None = None,
+    env_uuid: FromQuery[UUID | None] = None,
     kind: OfKind = None,
     key: OfKey = None,
     limit: Limit = 50,
@@ -60,7 +60,7 @@ async def get_blame(
     env: InEnvironment,
     below: Place,
     project_id: ImpliedProjectId = None,
-    env_uuid: UUID | None = None,
+    env_uuid: FromQuery[UUID | None] = None,
     kind: OfKind = None,
     key: OfKey = None,
 ) -> Blame:
@@ -73,7 +73,9 @@ async def get_blame(
 
 
 @post("/revert", status_code=200)
-async def revert_overrides(data: RevertRequest, actor: Caller, project_id: ImpliedProjectId = None) -> RevertedAnswer:
+async def revert_overrides(
+    data: JSONBody[RevertRequest], actor: Caller, project_id: ImpliedProjectId = None
+) -> RevertedAnswer:
     """Drop overrides of an environment: all, those of one document, or those at some paths of it."""
     paths = None if data.paths is None else [parse_path(path) for path in data.paths]
     done = await revert.revert(actor, data.env_uuid, kind=data.kind, key=data.key, paths=paths, project_id=project_id)

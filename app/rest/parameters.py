@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Final, TypeAlias
 
-from litestar.params import Dependency, Parameter
+from litestar.di import NamedDependency
+from litestar.params import HeaderParameter, PathParameter, QueryParameter, SkipValidation
 
 from app.domain.errors import BadRequest, MalformedJson, UnknownKind, ValidationFailed
 from app.domain.json_text import check_storable, parse_json
@@ -22,11 +23,11 @@ MAX_VERSION: Final = 2**63 - 1
 IN_ENVIRONMENT: Final = "The environment's name or UUID; production without it. Percent-encode what is not ASCII."
 ENVIRONMENT_IN_QUERY: Final = "The same as the header, which wins over it."
 
-ProjectId: TypeAlias = Annotated[int, Parameter(ge=1, le=MAX_ID, description="The project's id.")]
+ProjectId: TypeAlias = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="The project's id.")]
 ImpliedProjectId: TypeAlias = Annotated[
     int | None,
-    Parameter(
-        query="project_id",
+    QueryParameter(
+        name="project_id",
         ge=1,
         le=MAX_ID,
         description="The project's id; may be left out where the environment or the API key implies it.",
@@ -34,41 +35,41 @@ ImpliedProjectId: TypeAlias = Annotated[
 ]
 Limit: TypeAlias = Annotated[
     int,
-    Parameter(
+    QueryParameter(
         description="Items of a page.",
         schema_extra={"minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
     ),
 ]
 Cursor: TypeAlias = Annotated[
-    str | None, Parameter(description="The `next_cursor` of the page before.", max_length=2_000)
+    str | None, QueryParameter(description="The `next_cursor` of the page before.", max_length=8_000)
 ]
 AsOf: TypeAlias = Annotated[
     str | None,
-    Parameter(
-        query="as_of", description="Read the state at a project version (a number) or at a time (ISO 8601; UTC)."
+    QueryParameter(
+        name="as_of", description="Read the state at a project version (a number) or at a time (ISO 8601; UTC)."
     ),
 ]
 InDocument: TypeAlias = Annotated[
     str | None,
-    Parameter(
-        query="path",
+    QueryParameter(
+        name="path",
         description="A place in the document: a JSON pointer if it starts with `/`, else dotted keys.",
     ),
 ]
 Table: TypeAlias = Annotated[
     str | None,
-    Parameter(query="table", description="The entity kind; the guide's table names mean `project` and `user`."),
+    QueryParameter(name="table", description="The entity kind; the guide's table names mean `project` and `user`."),
 ]
 
 
 # What the router provides to handlers; checked where it is made, so not once more.
-Caller: TypeAlias = Annotated[Actor, Dependency(skip_validation=True)]
-InEnvironment: TypeAlias = Annotated[str | None, Dependency(skip_validation=True)]
-InSettings: TypeAlias = Annotated[Settings, Dependency(skip_validation=True)]
-Moment: TypeAlias = Annotated[At | None, Dependency(skip_validation=True)]
-Place: TypeAlias = Annotated[Path, Dependency(skip_validation=True)]
-DocumentAddress: TypeAlias = Annotated[tuple[Actor, int, str | None, str, str], Dependency(skip_validation=True)]
-Condition: TypeAlias = Annotated[Expected, Dependency(skip_validation=True)]
+Caller: TypeAlias = NamedDependency[SkipValidation[Actor]]
+InEnvironment: TypeAlias = NamedDependency[SkipValidation[str | None]]
+InSettings: TypeAlias = NamedDependency[SkipValidation[Settings]]
+Moment: TypeAlias = NamedDependency[SkipValidation[At | None]]
+Place: TypeAlias = NamedDependency[SkipValidation[Path]]
+DocumentAddress: TypeAlias = NamedDependency[SkipValidation[tuple[Actor, int, str | None, str, str]]]
+Condition: TypeAlias = NamedDependency[SkipValidation[Expected]]
 
 
 def actor_of(request: StrictRequest) -> Actor:
@@ -80,12 +81,12 @@ def environment_of(
     request: StrictRequest,
     by_header: Annotated[
         str | None,
-        Parameter(
-            header="X-AgentStack-Env",
+        HeaderParameter(
+            name="X-AgentStack-Env",
             description=IN_ENVIRONMENT,
         ),
     ] = None,
-    by_query: Annotated[str | None, Parameter(query="env", description=ENVIRONMENT_IN_QUERY)] = None,
+    by_query: Annotated[str | None, QueryParameter(name="env", description=ENVIRONMENT_IN_QUERY)] = None,
 ) -> str | None:
     """Return the environment that the request names; the parameters are there for the description only."""
     return environment_reference(request)

@@ -3,18 +3,18 @@
 import re
 from typing import Annotated, Final, TypeAlias
 
-from litestar.params import Parameter
+from litestar.params import HeaderParameter
 
 from app.domain.errors import BadRequest
 from app.services.documents import ANY, Expected
 
 IfMatch: TypeAlias = Annotated[
     str | None,
-    Parameter(header="If-Match", description="The `ETag` that was read: a stale one is refused with 412. Or `*`."),
+    HeaderParameter(name="If-Match", description="The `ETag` that was read: a stale one is refused with 412. Or `*`."),
 ]
 IfNoneMatch: TypeAlias = Annotated[
     str | None,
-    Parameter(header="If-None-Match", description="`*`: only if there is no such document yet."),
+    HeaderParameter(name="If-None-Match", description="`*`: only if there is no such document yet."),
 ]
 
 _tags: Final = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(?:,|$)')

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from litestar import Router, delete, get, post
+from litestar.params import FromPath, JSONBody
 
 from app.rest.answers import ApiKeyAnswer, ApiKeys, CreatedApiKey, ProjectAnswer, Projects
 from app.rest.bodies import NewApiKey, NewProject
@@ -11,7 +12,7 @@ from app.services import api_keys, projects
 
 
 @post("/", status_code=201)
-async def create_project(data: NewProject, actor: Caller, settings: InSettings) -> ProjectAnswer:
+async def create_project(data: JSONBody[NewProject], actor: Caller, settings: InSettings) -> ProjectAnswer:
     """Make a project; it has its production environment from birth, and you own it."""
     return ProjectAnswer.of(await projects.create(actor, data.name, settings.default_plan))
 
@@ -30,7 +31,7 @@ async def get_project(project_id: ProjectId, actor: Caller) -> ProjectAnswer:
 
 
 @post("/{project_id:str}/api-keys", status_code=201)
-async def create_api_key(project_id: ProjectId, data: NewApiKey, actor: Caller) -> CreatedApiKey:
+async def create_api_key(project_id: ProjectId, data: JSONBody[NewApiKey], actor: Caller) -> CreatedApiKey:
     """Make an API key of the project; the answer shows it once."""
     created = await api_keys.create(actor, project_id, data.name, data.scopes, data.expires_at)
     return CreatedApiKey.showing(created.key, created.secret)
@@ -43,7 +44,7 @@ async def list_api_keys(project_id: ProjectId, actor: Caller) -> ApiKeys:
 
 
 @delete("/{project_id:str}/api-keys/{key_uuid:str}", status_code=200)
-async def revoke_api_key(project_id: ProjectId, key_uuid: UUID, actor: Caller) -> ApiKeyAnswer:
+async def revoke_api_key(project_id: ProjectId, key_uuid: FromPath[UUID], actor: Caller) -> ApiKeyAnswer:
     """Revoke an API key for good."""
     return ApiKeyAnswer.of(await api_keys.revoke(actor, project_id, key_uuid))
 

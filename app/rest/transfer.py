@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 from litestar import Router, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from app.rest.answers import Answer
@@ -37,7 +37,7 @@ async def export_documents(
     actor: Caller,
     env: InEnvironment,
     at: Moment,
-    kind: Annotated[str | None, Parameter(description="Only documents of this kind.")] = None,
+    kind: Annotated[str | None, QueryParameter(description="Only documents of this kind.")] = None,
 ) -> Stream:
     """Get all documents, or those of a kind: one `{"kind", "key", "data"}` a line."""
     lines: AsyncIterator[bytes] = await transfer.export_documents(actor, project_id, env, kind=kind, at=at)
