@@ -1,5 +1,6 @@
 """Documents as one environment or generation shows them, and writing them."""
 
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import strawberry
@@ -7,13 +8,14 @@ import strawberry
 from app.domain import names
 from app.domain.errors import ValidationFailed
 from app.domain.model import PROJECT_KEY, PROJECT_KIND, Document
+from app.domain.paging import Page, encode_cursor
 from app.domain.pointer import parse_pointer
 from app.domain.values import MISSING, lookup
 from app.services.history import blame_in
 from app.services.resolution import DocumentKey
 from schema import generations, history
 from schema.arguments import Pointer
-from schema.connections import Connection
+from schema.connections import Connection, connect
 from schema.context import Info
 from schema.describe import field
 from schema.edges import AChange, AGeneration
@@ -82,7 +84,10 @@ class ResolvedDocument:
 
     @field
     async def blame(self, info: Info, pointer: Pointer) -> AChange | None:
-        """The change that gave a place its value; null if nothing stands there. Not for a past version or time."""
+        """The change that made a place what it is: the last to set or remove it, or something in or around it.
+
+        Null if none did. Answered for the present and for checkpoints, not for a past version or time.
+        """
         if self.is_past:
             raise ValidationFailed("Blame is answered for the present and for checkpoints only.", field="at")
         entity = self.source.entity
@@ -113,6 +118,24 @@ async def shown_by(
     wanted = DocumentKey(generation_uuid, *named(kind, key))
     document = await info.context.loaders.documents.load((project_id, wanted))
     return ResolvedDocument.of(document) if document else None
+
+
+def document_connection(
+    page: Page[Document],
+    after: str | None,
+    *,
+    is_past: bool = False,
+    count: Callable[[], Awaitable[int | None]] | None = None,
+) -> DocumentConnection:
+    """Return a page of documents."""
+    found = connect(
+        page.items,
+        after,
+        more=page.next_cursor is not None,
+        node=lambda document: ResolvedDocument.of(document, is_past=is_past),
+        cursor=lambda document: encode_cursor(document.entity.key),
+    )
+    return DocumentConnection(edges=found.edges, page_info=found.page_info, count=count or found.count)
 
 
 def _path(pointer: str) -> JSONPointer:

@@ -13,7 +13,6 @@ from app.domain.lifecycle import allowed_moves
 from app.domain.model import (
     PROJECT_KIND,
     USER_KIND,
-    Document,
     Environment,
     EnvStatus,
     EnvType,
@@ -169,7 +168,7 @@ class EnvironmentNode(Node):
             rules=_rules(given(filter)) if filter is not None else None,
         )
         is_past = at is not None and at.is_past
-        return _document_connection(page, after, is_past=is_past)
+        return document_types.document_connection(page, after, is_past=is_past)
 
     @field
     async def diff(
@@ -231,28 +230,11 @@ class EnvironmentNode(Node):
             return await loaders.document_counts.load((project_id, head_uuid, wanted.kind))
 
         page = Page(found[:limit], encode_cursor(position) if position else None)
-        return _document_connection(page, wanted.after, count=count)
+        return document_types.document_connection(page, wanted.after, count=count)
 
 
 def _document_position(after: str | None) -> str | None:
     return str(decode_cursor(after, str)[0]) if after else None
-
-
-def _document_connection(
-    page: Page[Document],
-    after: str | None,
-    *,
-    is_past: bool = False,
-    count: Callable[[], Awaitable[int | None]] | None = None,
-) -> ADocumentPage:
-    found = connect(
-        page.items,
-        after,
-        more=page.next_cursor is not None,
-        node=lambda document: document_types.ResolvedDocument.of(document, is_past=is_past),
-        cursor=lambda document: encode_cursor(document.entity.key),
-    )
-    return document_types.DocumentConnection(edges=found.edges, page_info=found.page_info, count=count or found.count)
 
 
 def _rules(filter_: Value) -> Sequence[Value]:

@@ -1,5 +1,96 @@
-"""The doors' fixtures."""
+"""A project as its owner sees it through GraphQL."""
 
-from tests.doors import app, client, owner
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-__all__ = ["app", "client", "owner"]
+import httpx
+import pytest
+from litestar import Litestar, Response
+
+from app.domain.model import Project
+from app.rest.errors import exception_handlers
+from app.rest.request import environment_reference
+from app.rest.request_id import request_id, send_request_id
+from app.rest.static import PAGE_HEADERS, graphiql_page
+from app.storage.codec import dumps, loads
+from schema.http import Door, graphql_controller
+from tests.doors import client, headers_of, owner
+
+__all__ = ["GraphQL", "client", "graphql", "headers_of", "owner"]
+
+
+@pytest.fixture(scope="session")
+def app(pool: None) -> Litestar:
+    """This door alone."""
+    door = Door(
+        graphiql=lambda: Response(graphiql_page(), media_type="text/html", headers=dict(PAGE_HEADERS)),
+        request_id=request_id,
+        environment=environment_reference,
+    )
+    return Litestar(
+        route_handlers=[graphql_controller(door)],
+        exception_handlers=exception_handlers,
+        before_send=[send_request_id],
+        openapi_config=None,
+        request_max_body_size=1024 * 1024,
+        logging_config=None,
+    )
+
+
+@dataclass
+class GraphQL:
+    """A client of ``/graphql`` with somebody's token, and the project that it asks about."""
+
+    client: httpx.AsyncClient
+    project: Project
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    async def post(self, query: str, variables: object = None, **headers: str) -> httpx.Response:
+        """Send one request; ``variables`` may hold Decimals."""
+        return await self.raw(dumps({"query": query, "variables": variables}).encode(), **headers)
+
+    async def raw(self, body: bytes, **headers: str) -> httpx.Response:
+        """Send a body as it is."""
+        headers = {"Content-Type": "application/json", **self.headers, **headers}
+        return await self.client.post("/graphql", content=body, headers=headers)
+
+    async def ask(self, query: str, variables: object = None, **headers: str) -> Any:
+        """Return ``data`` of an answer without errors, numbers exact."""
+        answer = await self.post(query, variables, **headers)
+        body: Any = loads(answer.content)
+        assert answer.status_code == 200, answer.text
+        assert "errors" not in body, answer.text
+        return body["data"]
+
+    async def errors(self, query: str, variables: object = None, **headers: str) -> list[str]:
+        """Return the codes of an answer's errors."""
+        body: Any = (await self.post(query, variables, **headers)).json()
+        return [error["extensions"]["code"] for error in body["errors"]]
+
+    async def do(
+        self, mutation: str, wanted: Mapping[str, object], selection: str, more: str = "", **headers: str
+    ) -> Any:
+        """Run a mutation and return its result, refusals with ``__typename``, ``code`` and ``message``."""
+        kind = mutation[0].upper() + mutation[1:]
+        query = (
+            f"mutation ($input: {kind}Input!) {{ {mutation}(input: $input) {{ __typename"
+            f" ... on {_payload(kind)} {{ {selection} }} ... on Refusal {{ code message }} {more} }} }}"
+        )
+        return (await self.ask(query, {"input": wanted}, **headers))[mutation]
+
+    async def fork(self, name: str, **wanted: object) -> Any:
+        """Fork production, or what ``wanted`` says, and return the environment."""
+        selection = "environment { id uuid name status head { uuid } }"
+        wanted = {"projectId": self.project.id, "envName": name, **wanted}
+        return (await self.do("forkEnvironment", wanted, selection))["environment"]
+
+
+def _payload(kind: str) -> str:
+    return "ForkEnvironmentPayload" if kind == "RollbackToCheckpoint" else f"{kind}Payload"
+
+
+@pytest.fixture
+def graphql(client: httpx.AsyncClient, owner: dict[str, str], project: Project) -> GraphQL:
+    """The owner's client."""
+    return GraphQL(client, project, owner)
