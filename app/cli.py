@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -20,6 +21,7 @@ from app.services import api_keys, identity, operator, projects, transfer
 from app.settings import InvalidSetting, Settings
 from app.storage import migrations
 from app.storage.embedded import EmbeddedError, default_data_dir
+from schema.root import schema_text
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -145,6 +147,12 @@ def doctor(database_url: str | None, as_json: bool) -> None:
         for finding in findings:
             click.echo(f"{finding.level:8} {finding.message}")
     sys.exit(int(bad))
+
+
+@main.command("export-schema")
+def export_schema() -> None:
+    """Print the GraphQL schema."""
+    click.echo(schema_text(), nl=False)
 
 
 @main.group()
@@ -305,7 +313,7 @@ def export(
 
     async def work() -> None:
         stream = await transfer.export_documents(await operator.actor(email), project_id, env, kind=kind)
-        with output.open("wb") if output else click.get_binary_stream("stdout") as file:
+        with output.open("wb") if output else nullcontext(sys.stdout.buffer) as file:
             async for chunk in stream:
                 file.write(chunk)
 

@@ -4,18 +4,20 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from litestar import Litestar
+from litestar import Litestar, Response
 from litestar.datastructures import State
 
 from app.rest.errors import exception_handlers
 from app.rest.openapi import openapi_config
-from app.rest.request_id import send_request_id
+from app.rest.request import environment_reference
+from app.rest.request_id import request_id, send_request_id
 from app.rest.router import rest_routes
-from app.rest.static import static_asset
+from app.rest.static import PAGE_HEADERS, graphiql_page, static_asset
 from app.services import documents, identity
 from app.services.cache import MergeCache
 from app.settings import Settings
 from app.storage import db
+from schema.http import Door, graphql_controller
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -35,7 +37,7 @@ def create_app(settings: Settings) -> Litestar:
             await db.close_pool()
 
     return Litestar(
-        route_handlers=[*rest_routes(), static_asset],
+        route_handlers=[*rest_routes(), static_asset, graphql_controller(_graphql_door(settings))],
         lifespan=[lifespan],
         state=State({"settings": settings}),
         exception_handlers=exception_handlers,
@@ -43,4 +45,13 @@ def create_app(settings: Settings) -> Litestar:
         openapi_config=openapi_config(),
         request_max_body_size=settings.max_body_bytes,
         logging_config=None,
+    )
+
+
+def _graphql_door(settings: Settings) -> Door:
+    return Door(
+        graphiql=lambda: Response(graphiql_page(), media_type="text/html", headers=dict(PAGE_HEADERS)),
+        request_id=request_id,
+        environment=environment_reference,
+        default_plan=settings.default_plan,
     )

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 from app.domain.errors import BadRequest, ValidationFailed
+from app.domain.json_text import unstorable_text
 
 DEFAULT_LIMIT: Final = 50
 MAX_LIMIT: Final = 200
+MAX_CURSOR: Final = 8_000
+MAX_INTEGER: Final = 2**63
 
 T = TypeVar("T")
 
@@ -29,13 +32,19 @@ def encode_cursor(*position: str | int) -> str:
 
 def decode_cursor(cursor: str, *types: type[str] | type[int]) -> tuple[str | int, ...]:
     """Return the sort key in ``cursor``. Raises BadRequest if it was not made by ``encode_cursor``."""
-    try:
-        position = json.loads(urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
-    except ValueError:
-        position = None
-    if not isinstance(position, list) or tuple(map(type, position)) != types:
-        raise BadRequest("The cursor is none of ours; start again without one.", cursor=cursor[:200])
+    position: object = None
+    if len(cursor) <= MAX_CURSOR:
+        try:
+            position = json.loads(urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
+        except (ValueError, RecursionError):
+            position = None
+    if not isinstance(position, list) or tuple(map(type, position)) != types or not all(map(_is_key, position)):
+        raise BadRequest("The cursor is none of ours; start again without one.")
     return tuple(position)
+
+
+def _is_key(part: str | int) -> bool:
+    return unstorable_text(part) is None if isinstance(part, str) else 0 <= part < MAX_INTEGER
 
 
 def check_limit(limit: int) -> int:

@@ -11,7 +11,7 @@ from app.domain.pointer import Path, format_pointer
 from app.domain.values import MISSING, State, lookup
 from app.rest.preconditions import etag, is_known
 from app.services.documents import Written
-from app.storage.codec import encode
+from app.storage.codec import encode_document
 
 _JSON_TYPE: Final = (b"content-type", b"application/json")
 # For this reader alone, and to be asked for again each time; another environment has another document.
@@ -42,7 +42,7 @@ def at_path(state: State, path: Path) -> bytes:
     found = lookup(state, path)
     if found is MISSING:
         raise PathNotFound(format_pointer(path))
-    return encode(found)
+    return encode_document(found)
 
 
 def write_answer(written: Written, path: Path) -> Response[bytes]:
@@ -52,4 +52,4 @@ def write_answer(written: Written, path: Path) -> Response[bytes]:
     if found is MISSING:
         return Response(b"", status_code=204, headers=headers)
     status = 201 if written.created else 200
-    return Response(encode(found), status_code=status, media_type="application/json", headers=headers)
+    return Response(encode_document(found), status_code=status, media_type="application/json", headers=headers)

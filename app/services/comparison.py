@@ -93,9 +93,9 @@ async def _document(place: Located, places: Sequence[Located], kind: str, key: s
     named = place.entity or (next((other.entity for other in places if other.entity), None) if key is None else None)
     if named is not None:
         return DocumentKey(place.generation_uuid, named.kind, named.key)
+    if kind != PROJECT_KIND and not await entities.kind_exists(place.project_id, kind):
+        raise UnknownKind(kind)
     if key is None and kind != PROJECT_KIND:
-        if not await entities.kind_exists(place.project_id, kind):
-            raise UnknownKind(kind)
         raise ValidationFailed(f"Name the key of the {kind!r} to compare.", field="key")
     return DocumentKey(place.generation_uuid, kind, PROJECT_KEY if key is None else check_key(kind, key))
 

@@ -30,7 +30,7 @@ from app.services import access, resolution, writing
 from app.services.cache import MergeCache, Merged
 from app.storage import current, db, entities, layers
 from app.storage.changes import Recorded
-from app.storage.codec import encode
+from app.storage.codec import encode_document
 from app.storage.layers import Stack
 
 MAX_DOCUMENT_BYTES: Final = 1024 * 1024
@@ -88,7 +88,7 @@ async def read_body(
     """
     if at is not None:
         document = await read(actor, project_id, env, kind, key, at=at)
-        return Body(document.version, encode(document.state))
+        return Body(document.version, encode_document(document.state))
     await access.authorize(actor, project_id, Operation.READ)
     _check_name(kind, key)
     name = (project_id, env, kind, key)
@@ -116,7 +116,7 @@ def _merged(found: current.Current, kind: str, key: str) -> Merged:
     if state is MISSING:
         raise DocumentNotFound(kind, key)
     version = version_tag(found.generation_uuid, found.layer_versions)
-    return Merged(found.generation_uuid, found.layer_versions, version, encode(state))
+    return Merged(found.generation_uuid, found.layer_versions, version, encode_document(state))
 
 
 async def list_documents(
@@ -308,7 +308,7 @@ def _checked(kind: str, state: State) -> State:
     if kind == PROJECT_KIND and not isinstance(state, dict):
         raise ValidationFailed("The project document is an object.", field="data")
     check_storable(state)
-    size = len(encode(state))
+    size = len(encode_document(state))
     if size > MAX_DOCUMENT_BYTES:
         raise ValueNotStorable(
             f"The document would have {size:,} bytes; at most {MAX_DOCUMENT_BYTES:,} can be stored.", path=""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -63,6 +64,8 @@ async def _generation(project_id: int, uuid: UUID) -> Generation:
 
 async def _version(project_id: int, at: At) -> int:
     if at.time is not None:
+        if at.time > datetime.now(UTC):
+            raise VersionNotFound("That time is still to come.", time=at.time.isoformat())
         return await changes.version_at(project_id, at.time)
     current = await changes.current_version(project_id)
     if at.version is None or not 0 <= at.version <= current:

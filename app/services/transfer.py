@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.domain import names
-from app.domain.errors import BodyTooLarge, DomainError, ValidationFailed
+from app.domain.errors import BadRequest, BodyTooLarge, DomainError, ValidationFailed
 from app.domain.json_text import check_storable, parse_json
 from app.domain.model import PROJECT_KIND, Actor, At, Origin
 from app.domain.policy import Operation
@@ -23,6 +23,7 @@ STAGED_LINES: Final = 2_000
 STAGED_BYTES: Final = 4 * 1024 * 1024
 EXPORT_PAGE: Final = 500
 TIMEOUT: Final = "15min"
+CHUNK_SECONDS: Final = 30
 
 # Each import holds a connection for as long as its client takes to send it.
 _importing = asyncio.Semaphore(2)
@@ -106,7 +107,7 @@ async def _stage(chunks: AsyncIterator[bytes]) -> int:
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     rest = b""
-    async for chunk in chunks:
+    async for chunk in _in_time(chunks):
         *complete, rest = (rest + chunk).split(b"\n")
         for line in complete:
             yield line
@@ -114,6 +115,19 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             raise BodyTooLarge(MAX_LINE_BYTES)
     if rest.strip():
         yield rest
+
+
+async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    # A client that stops sending must not keep a connection and one of the few places.
+    iterator = aiter(chunks)
+    while True:
+        try:
+            chunk = await asyncio.wait_for(anext(iterator), CHUNK_SECONDS)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise BadRequest(f"Nothing was sent for {CHUNK_SECONDS} seconds; nothing was imported.") from None
+        yield chunk
 
 
 def _document(number: int, line: bytes) -> StagedDocument:

@@ -8,11 +8,18 @@ from app.domain.values import Value
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
+# One version of a document is one sequence of bytes, whichever way it was put together.
+_ordered_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 
 
 def encode(value: object) -> bytes:
     """Return the JSON text of ``value`` as UTF-8; decimals are numbers with their digits."""
     return _encoder.encode(value)
+
+
+def encode_document(state: object) -> bytes:
+    """Return the JSON text of a document as UTF-8, keys in order; decimals are numbers with their digits."""
+    return _ordered_encoder.encode(state)
 
 
 def dumps(value: object) -> str:

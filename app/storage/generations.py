@@ -66,12 +66,13 @@ async def tree(project_id: int) -> list[Generation]:
 
 
 async def tree_with_environments(project_id: int, root_uuid: UUID | None) -> list[tuple[Generation, Environment]]:
-    """Return the tree below ``root_uuid`` (default: all of it), each node with its environment."""
+    """Return the tree below ``root_uuid``, a generation or an anchor (default: all), each node with its anchor."""
     rows = await db.fetch(
         f"SELECT {COLUMNS}, {environments.COLUMNS} FROM generation gen"
         " JOIN environment env ON env.project_id = gen.project_id AND env.uuid = gen.env_uuid"
         " WHERE gen.project_id = $1 AND gen.kind IN ('line', 'checkpoint')"
-        " AND ($2::uuid IS NULL OR $2 = ANY (gen.ancestors))"
+        " AND ($2::uuid IS NULL OR $2 = ANY (gen.ancestors) OR gen.ancestors &&"
+        "  ARRAY(SELECT own.uuid FROM generation own WHERE own.project_id = $1 AND own.env_uuid = $2))"
         " ORDER BY cardinality(gen.ancestors), gen.version, gen.uuid",
         project_id,
         root_uuid,

@@ -28,7 +28,7 @@ async def get(project_id: int) -> Project | None:
 async def list_page(project_ids: list[int], limit: int, after: int) -> list[Project]:
     """Return up to ``limit`` of the projects with an id above ``after``, by id."""
     rows = await db.fetch(
-        f"SELECT {_COLUMNS} FROM project WHERE project_id = ANY($1::int[]) AND project_id > $2"
+        f"SELECT {_COLUMNS} FROM project WHERE project_id = ANY($1::int[]) AND project_id > $2::bigint"
         " ORDER BY project_id LIMIT $3",
         project_ids,
         after,

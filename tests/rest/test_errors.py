@@ -21,6 +21,8 @@ SECRET = "sk_live_do_not_tell"
 class Refused(DomainError):
     """Any refusal; the test gives it code and kind."""
 
+    code, kind = "refused", Kind.INVALID
+
 
 def subclasses(base: type[DomainError]) -> Iterator[type[DomainError]]:
     for child in base.__subclasses__():
