@@ -24,6 +24,11 @@ from app.storage import accounts, db, migrations
 from app.storage.embedded import running_cluster
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the fast tests first."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
 @dataclass(frozen=True)
 class Database:
     """Where tests find PostgreSQL: as the schema's owner, and as the application."""
