@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from app.domain.errors import PatchFailed, PatchTestFailed, ValidationFailed
+from app.domain.errors import InvalidPath, PatchFailed, PatchTestFailed, ValidationFailed
 from app.domain.patch import Patch, leaves
 from app.domain.pointer import Path, format_pointer, parse_pointer
 from app.domain.values import MISSING, State, Value, lookup, same
@@ -102,7 +102,10 @@ class _Operation:
         text = self.members.get(member)
         if not isinstance(text, str):
             raise self._invalid(f"{member!r} must be a JSON pointer")
-        return parse_pointer(text)
+        try:
+            return parse_pointer(text)
+        except InvalidPath as error:
+            raise InvalidPath(text, error.reason, operation=self.index) from None
 
     def _value(self) -> Value:
         if "value" not in self.members:

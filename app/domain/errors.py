@@ -55,8 +55,9 @@ class BadRequest(DomainError):
 class InvalidPath(DomainError):
     code, kind = "invalid_path", Kind.INVALID
 
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"The path {path[:200]!r} cannot be read: {reason}.", path=path[:200])
+    def __init__(self, path: str, reason: str, **fields: object) -> None:
+        super().__init__(f"The path {path[:200]!r} cannot be read: {reason}.", path=path[:200], **fields)
+        self.reason = reason
 
 
 class ValueNotStorable(DomainError):

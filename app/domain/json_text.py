@@ -1,21 +1,25 @@
 """The one strict reader of JSON, and the limits of what a document may hold (RFC 8259, hardening.md J1)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Final, NoReturn
 
 from app.domain.errors import MalformedJson, ValueNotStorable
-from app.domain.pointer import Path, format_pointer
+from app.domain.pointer import MAX_KEYS, format_pointer
 from app.domain.values import Value, canonical_number
+
+_Container = list[Value] | dict[str, Value]
+_Place = tuple["_Place", str | int] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of one document: nesting levels, keys in all, bytes of a key, characters of a string, digits."""
 
-    depth: int = 64
+    depth: int = MAX_KEYS
     keys: int = 10_000
     key_bytes: int = 256
     string_length: int = 262_144
@@ -24,6 +28,8 @@ class Limits:
 
 
 DEFAULT_LIMITS: Final = Limits()
+MAX_NESTING: Final = 2 * MAX_KEYS
+"""Levels of the deepest text that is read: a document inside a request, and far from Python's recursion limit."""
 
 
 class _Refused(ValueError):
@@ -65,6 +71,7 @@ def parse_json(raw: bytes | str) -> Value:
     try:
         text = raw if isinstance(raw, str) else raw.decode("utf-8")
         value: Value = _decoder.decode(text)
+        _check_nesting(text, value)
     except UnicodeDecodeError as error:
         raise MalformedJson(f"The body is not UTF-8: byte {error.start} cannot be read.") from None
     except json.JSONDecodeError as error:
@@ -82,51 +89,68 @@ def parse_json(raw: bytes | str) -> Value:
     return value
 
 
+def _check_nesting(text: str, value: Value) -> None:
+    if text.count("[") + text.count("{") <= MAX_NESTING:
+        return
+    level = _containers([value])
+    for _ in range(MAX_NESTING):
+        level = [inner for container in level for inner in _containers(_members(container))]
+    if level:
+        raise _Refused(f"it is nested deeper than {MAX_NESTING} levels")
+
+
+def _members(container: _Container) -> Iterable[Value]:
+    return container.values() if isinstance(container, dict) else container
+
+
+def _containers(items: Iterable[Value]) -> list[_Container]:
+    return [item for item in items if isinstance(item, dict | list)]
+
+
 def check_storable(value: Value, limits: Limits = DEFAULT_LIMITS) -> Value:
     """Return ``value`` if a document may hold it, else raise ValueNotStorable with the path.
 
     Refused are what PostgreSQL's ``jsonb`` cannot hold (U+0000, lone surrogates) and what passes the limits.
     """
     keys = 0
-    for path, item in _walk(value):
-        if isinstance(item, str):
-            _check_string(item, path, limits)
-        elif isinstance(item, dict):
-            keys += len(item)
+    # A place is its parent's place and its key: a path is made of it only where one has to be shown.
+    pending: list[tuple[_Container, _Place, int]] = [([value], None, 0)]
+    while pending:
+        container, place, depth = pending.pop()
+        if isinstance(container, dict):
+            keys += len(container)
             if keys > limits.keys:
-                raise _not_storable(path, f"the document has more than {limits.keys:,} keys")
-            for key in item:
-                _check_key(key, path, limits)
-        elif isinstance(item, int | Decimal) and not isinstance(item, bool):
-            _check_number(item, path, limits)
-        if len(path) >= limits.depth and isinstance(item, dict | list):
-            raise _not_storable(path, f"it is nested deeper than {limits.depth} levels")
+                raise _not_storable(place, f"the document has more than {limits.keys:,} keys")
+        for key, item in container.items() if isinstance(container, dict) else enumerate(container):
+            if isinstance(key, str) and (fault := _key_fault(key, limits)):
+                raise _not_storable(place, fault)
+            if fault := _fault(item, depth, limits):
+                raise _not_storable((place, key), fault)
+            if isinstance(item, dict | list):
+                pending.append((item, (place, key), depth + 1))
     return value
 
 
-def _walk(value: Value) -> Iterator[tuple[Path, Value]]:
-    stack: list[tuple[Path, Value]] = [((), value)]
-    while stack:
-        path, item = stack.pop()
-        yield path, item
-        if isinstance(item, dict):
-            stack.extend(((*path, key), inner) for key, inner in item.items())
-        elif isinstance(item, list):
-            stack.extend(((*path, str(index)), inner) for index, inner in enumerate(item))
+def _fault(item: Value, depth: int, limits: Limits) -> str | None:
+    if isinstance(item, str):
+        return _string_fault(item, limits)
+    if isinstance(item, dict | list):
+        return f"it is nested deeper than {limits.depth} levels" if depth >= limits.depth else None
+    return None if item is None else _number_fault(item, limits)
 
 
-def _check_string(text: str, path: Path, limits: Limits) -> None:
+def _string_fault(text: str, limits: Limits) -> str | None:
     if len(text) > limits.string_length:
-        raise _not_storable(path, f"a string is longer than {limits.string_length:,} characters")
-    if reason := unstorable_text(text):
-        raise _not_storable(path, reason)
+        return f"a string is longer than {limits.string_length:,} characters"
+    return unstorable_text(text)
 
 
-def _check_key(key: str, path: Path, limits: Limits) -> None:
-    if reason := unstorable_text(key):
-        raise _not_storable(path, f"in a key, {reason}")
+def _key_fault(key: str, limits: Limits) -> str | None:
+    if fault := unstorable_text(key):
+        return f"in a key, {fault}"
     if len(key.encode()) > limits.key_bytes:
-        raise _not_storable(path, f"a key is longer than {limits.key_bytes:,} bytes")
+        return f"a key is longer than {limits.key_bytes:,} bytes"
+    return None
 
 
 def unstorable_text(text: str) -> str | None:
@@ -141,18 +165,29 @@ def unstorable_text(text: str) -> str | None:
     return None
 
 
-def _check_number(number: int | Decimal, path: Path, limits: Limits) -> None:
+def _number_fault(number: int | Decimal, limits: Limits) -> str | None:
     if isinstance(number, int):
-        if number.bit_length() > limits.integer_digits * 3.33:
-            raise _not_storable(path, f"a number has more than {limits.integer_digits} digits")
-        return
+        if abs(number) >= _power_of_ten(limits.integer_digits):
+            return f"a number has more than {limits.integer_digits} digits"
+        return None
     exponent = number.as_tuple().exponent
     if not isinstance(exponent, int) or -exponent > limits.fraction_digits:
-        raise _not_storable(path, f"a number has more than {limits.fraction_digits} digits after the point")
+        return f"a number has more than {limits.fraction_digits} digits after the point"
     if number.adjusted() >= limits.integer_digits:
-        raise _not_storable(path, f"a number has more than {limits.integer_digits} digits before the point")
+        return f"a number has more than {limits.integer_digits} digits before the point"
+    return None
 
 
-def _not_storable(path: Path, reason: str) -> ValueNotStorable:
+@cache
+def _power_of_ten(exponent: int) -> int:
+    return int(10**exponent)
+
+
+def _not_storable(place: _Place, reason: str) -> ValueNotStorable:
+    keys: list[str] = []
+    while place is not None:
+        place, key = place
+        keys.append(str(key))
+    path = tuple(reversed(keys))[1:]
     shown = format_pointer(path).encode("utf-8", "replace").decode()[:200]
     return ValueNotStorable(f"The value at {shown!r} cannot be stored: {reason}.", path=shown)
