@@ -18,7 +18,7 @@ class Context:
 
     ``caller`` is None where no credentials were given. ``environment`` is the request's own reference to an
     environment, a UUID or a name (``X-AgentStack-Env``, ``?env=``); None means production. ``default_plan`` is what
-    a new project gets.
+    a new project gets. ``operation_named`` says whether the request names the operation that it wants.
     """
 
     caller: Actor | None
@@ -26,6 +26,7 @@ class Context:
     request_id: str
     default_plan: Plan
     loaders: Loaders
+    operation_named: bool = True
 
     @property
     def actor(self) -> Actor:

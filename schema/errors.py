@@ -1,7 +1,5 @@
 """The one catalogue of refusals in GraphQL: as members of result unions, else as ``errors[].extensions.code``."""
 
-import logging
-import traceback
 from collections.abc import Iterator
 from typing import Final
 
@@ -14,10 +12,9 @@ from strawberry.types.field import StrawberryField
 from app.domain import errors
 from app.domain.errors import DomainError, Kind
 from app.domain.pointer import parse_pointer
+from app.services.failures import log_failure
 from schema.context import Context, Info
 from schema.scalars import JSONPointer, UnreadableValue
-
-log = logging.getLogger("strata.graphql")
 
 INTERNAL_ERROR: Final = "internal_error"
 
@@ -179,14 +176,10 @@ def unexpected(error: GraphQLError) -> Exception | None:
 
 
 def log_unexpected(error: GraphQLError, request_id: str) -> None:
-    """Log where an unexpected error came from.
-
-    Neither the query nor the error's own text is logged: both can quote variables, and those can be secrets.
-    """
+    """Log where an unexpected error came from."""
     cause = unexpected(error)
     if cause is not None:
-        frames = "".join(traceback.format_tb(cause.__traceback__))
-        log.error("request %s failed: %s\n%s", request_id, type(cause).__qualname__, frames)
+        log_failure(cause, request_id, path=error.path)
 
 
 def _located(error: GraphQLError, message: str, extensions: dict[str, object]) -> GraphQLError:

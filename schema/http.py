@@ -1,7 +1,7 @@
 """GraphQL over HTTP: reading requests strictly, answering them as the GraphQL-over-HTTP draft says."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from litestar import Request, Response, WebSocket, get, post, websocket
@@ -107,6 +107,7 @@ class _GraphQLDoor(GraphQLController[Context, None]):
     async def _execute(self, request: AnyRequest) -> ExecutionResult:
         context = await self._context(request)
         asked = await _read(request)
+        context = replace(context, operation_named=asked.operation_name is not None)
         try:
             return await self.schema.execute(
                 asked.query,
@@ -196,21 +197,9 @@ def _refuse(refused: _Refused, media_type: str) -> Response[bytes]:
 
 
 def _respond(body: Mapping[str, object], status: int, media_type: str) -> Response[bytes]:
-    try:
-        content = codec.encode(body)
-    except UnicodeEncodeError:
-        content = codec.encode(_printable(body))
     return Response(
-        content, status_code=status, media_type=f"{media_type}; charset=utf-8", headers=_HEADERS.get(status, {})
+        codec.encode_echo(body),
+        status_code=status,
+        media_type=f"{media_type}; charset=utf-8",
+        headers=_HEADERS.get(status, {}),
     )
-
-
-def _printable(value: object) -> object:
-    """Return ``value`` with lone surrogates replaced: UTF-8 cannot say them, and an echo may hold them."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, Mapping):
-        return {_printable(key): _printable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_printable(item) for item in value]
-    return value

@@ -30,7 +30,9 @@ def difference(old: State, new: State) -> Difference:
     added: dict[Path, Value] = {}
     removed: dict[Path, Value] = {}
     modified: dict[Path, tuple[Value, Value]] = {}
-    for path, after in leaves(diff(_opened(old, new), _opened(new, old))):
+    patch = diff(old, new)
+    whole = old is MISSING or new is MISSING
+    for path, after in leaves(diff(_opened(old, new), _opened(new, old)) if whole else patch):
         before = lookup(old, path)
         if before is MISSING:
             assert after is not MISSING
@@ -39,7 +41,7 @@ def difference(old: State, new: State) -> Difference:
             removed[path] = before
         else:
             modified[path] = (before, after)
-    return Difference(added, removed, modified, diff(old, new))
+    return Difference(added, removed, modified, patch)
 
 
 def _opened(state: State, other: State) -> State:

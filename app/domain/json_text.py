@@ -12,6 +12,7 @@ from app.domain.pointer import MAX_KEYS, format_pointer
 from app.domain.values import Value, canonical_number
 
 _Container = list[Value] | dict[str, Value]
+_CONTAINERS: Final = (dict, list)
 _Place = tuple["_Place", str | int] | None
 
 
@@ -92,19 +93,15 @@ def parse_json(raw: bytes | str) -> Value:
 def _check_nesting(text: str, value: Value) -> None:
     if text.count("[") + text.count("{") <= MAX_NESTING:
         return
-    level = _containers([value])
+    level: list[_Container] = [value] if isinstance(value, _CONTAINERS) else []
     for _ in range(MAX_NESTING):
-        level = [inner for container in level for inner in _containers(_members(container))]
+        level = [inner for container in level for inner in _members(container) if isinstance(inner, _CONTAINERS)]
     if level:
         raise _Refused(f"it is nested deeper than {MAX_NESTING} levels")
 
 
 def _members(container: _Container) -> Iterable[Value]:
     return container.values() if isinstance(container, dict) else container
-
-
-def _containers(items: Iterable[Value]) -> list[_Container]:
-    return [item for item in items if isinstance(item, dict | list)]
 
 
 def check_storable(value: Value, limits: Limits = DEFAULT_LIMITS) -> Value:
@@ -126,7 +123,7 @@ def check_storable(value: Value, limits: Limits = DEFAULT_LIMITS) -> Value:
                 raise _not_storable(place, fault)
             if fault := _fault(item, depth, limits):
                 raise _not_storable((place, key), fault)
-            if isinstance(item, dict | list):
+            if isinstance(item, _CONTAINERS):
                 pending.append((item, (place, key), depth + 1))
     return value
 
@@ -134,7 +131,7 @@ def check_storable(value: Value, limits: Limits = DEFAULT_LIMITS) -> Value:
 def _fault(item: Value, depth: int, limits: Limits) -> str | None:
     if isinstance(item, str):
         return _string_fault(item, limits)
-    if isinstance(item, dict | list):
+    if isinstance(item, _CONTAINERS):
         return f"it is nested deeper than {limits.depth} levels" if depth >= limits.depth else None
     return None if item is None else _number_fault(item, limits)
 

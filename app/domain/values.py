@@ -51,7 +51,7 @@ def same(a: State, b: State) -> bool:
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, Decimal) and isinstance(b, Decimal):
-        return a.as_tuple() == b.as_tuple()
+        return not a.compare_total(b)
     return a == b
 
 

@@ -1,11 +1,9 @@
 """How a refusal looks in REST: kind -> status, in one table; the body of ``semantics.md`` §10."""
 
 import re
-import traceback
 from collections.abc import Mapping
 from typing import Any, Final
 
-import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_413_REQUEST_ENTITY_TOO_LARGE
@@ -13,13 +11,12 @@ from litestar.types import ExceptionHandlersMap
 
 from app.domain.errors import BodyTooLarge, DomainError, Kind
 from app.rest.request_id import request_id
+from app.services.failures import log_failure
 from app.storage import codec
 
 # Litestar says both as text only: that the client is gone, and which parameter is missing.
 _GONE: Final = "client disconnected prematurely"
 _missing: Final = re.compile(r"Missing required \w+ parameter '([^']*)'").match
-
-_log = structlog.get_logger(__name__)
 
 STATUS: Final[Mapping[Kind, int]] = {
     Kind.MALFORMED: 400,
@@ -88,20 +85,8 @@ def _sentence(problems: list[dict[str, str]]) -> str:
 
 
 def _failed(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
-    # Neither the exception's text nor the query goes into the log: both can hold what a user wrote.
-    _log.error(
-        "request failed",
-        request_id=request_id(request.scope),
-        method=request.method,
-        route=request.scope.get("path_template"),
-        exception=type(error).__qualname__,
-        frames=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in _frames(error)],
-    )
+    log_failure(error, request_id(request.scope), method=request.method, route=request.scope.get("path_template"))
     return _answer(request, 500, "internal_error", INTERNAL_ERROR, {})
-
-
-def _frames(error: Exception) -> traceback.StackSummary:
-    return traceback.extract_tb(error.__traceback__, limit=-20)
 
 
 def _answer(
@@ -113,27 +98,13 @@ def _answer(
     headers: Mapping[str, str] | None = None,
 ) -> Response[bytes]:
     body = {"error": code, "message": message, **fields, "request_id": request_id(request.scope)}
-    try:
-        content = codec.encode(body)
-    except UnicodeEncodeError:
-        content = codec.encode(_printable(body))
+    content = codec.encode_echo(body)
     return Response(
         content,
         status_code=status,
         media_type="application/json",
         headers={**_HEADERS.get(status, {}), **(headers or {})},
     )
-
-
-def _printable(value: object) -> object:
-    """Return ``value`` with lone surrogates replaced: UTF-8 cannot say them, and an echo may hold them."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, Mapping):
-        return {_printable(key): _printable(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_printable(item) for item in value]
-    return value
 
 
 exception_handlers: Final[ExceptionHandlersMap] = {

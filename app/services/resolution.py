@@ -66,7 +66,10 @@ async def _version(project_id: int, at: At) -> int:
     if at.time is not None:
         if at.time > datetime.now(UTC):
             raise VersionNotFound("That time is still to come.", time=at.time.isoformat())
-        return await changes.version_at(project_id, at.time)
+        version = await changes.version_at(project_id, at.time)
+        if version is None:
+            raise VersionNotFound("The project did not exist at that time.", time=at.time.isoformat())
+        return version
     current = await changes.current_version(project_id)
     if at.version is None or not 0 <= at.version <= current:
         raise VersionNotFound(

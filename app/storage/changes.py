@@ -180,12 +180,12 @@ async def current_version(project_id: int) -> int:
     return version
 
 
-async def version_at(project_id: int, time: datetime) -> int:
-    """Return the version of the last change at or before ``time``; 0 if there is none."""
+async def version_at(project_id: int, time: datetime) -> int | None:
+    """Return the version of the last change at or before ``time``, or None if the project has none so old."""
     version: int | None = await db.fetchval(
         "SELECT max(version) FROM change WHERE project_id = $1 AND created_at <= $2", project_id, time
     )
-    return version or 0
+    return version
 
 
 def _from_row(project_id: int, row: db.Record) -> Change:

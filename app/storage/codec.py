@@ -1,5 +1,6 @@
 """JSON between PostgreSQL, HTTP and values, with exact numbers both ways."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import msgspec
@@ -20,6 +21,24 @@ def encode(value: object) -> bytes:
 def encode_document(state: object) -> bytes:
     """Return the JSON text of a document as UTF-8, keys in order; decimals are numbers with their digits."""
     return _ordered_encoder.encode(state)
+
+
+def encode_echo(value: object) -> bytes:
+    """Return ``encode(value)`` for a value that may echo input: lone surrogates, which UTF-8 cannot say, become ?."""
+    try:
+        return encode(value)
+    except UnicodeEncodeError:
+        return encode(_printable(value))
+
+
+def _printable(value: object) -> object:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {_printable(key): _printable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(item) for item in value]
+    return value
 
 
 def dumps(value: object) -> str:

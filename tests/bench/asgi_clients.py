@@ -105,9 +105,7 @@ async def load_http(port: int, seconds: float) -> Load:
     if "Non-2xx" in said or "Socket errors" in said:
         raise RuntimeError(said)
     scale = {"us": 1e-3, "ms": 1.0, "s": 1e3}
-    p50, p99 = (
-        float(value) * scale[unit] for value, unit in re.findall(r"(?:50|99)%\s+([\d.]+)(us|ms|s)", said)
-    )
+    p50, p99 = (float(value) * scale[unit] for value, unit in re.findall(r"(?:50|99)%\s+([\d.]+)(us|ms|s)", said))
     rate, count = re.search(r"Requests/sec:\s+([\d.]+)", said), re.search(r"(\d+) requests in", said)
     assert rate is not None
     assert count is not None

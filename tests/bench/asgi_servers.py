@@ -77,9 +77,7 @@ class Running:
         return False
 
     def cpu_seconds(self) -> float:
-        stats = [
-            Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1] for pid in process_tree(self.process.pid)
-        ]
+        stats = [Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1] for pid in process_tree(self.process.pid)]
         return sum(int(ticks) for stat in stats for ticks in stat.split()[11:13]) / os.sysconf("SC_CLK_TCK")
 
     def memory_kb(self) -> float:

@@ -144,16 +144,12 @@ def dsn_printed(process: subprocess.Popen[str]) -> str:
 def test_cold_start_warm_restart_and_roles(data_dir: Path) -> None:
     with running_cluster(data_dir) as cluster:
         assert cluster.started_here
-        assert query(cluster.app_dsn, "SELECT current_user || ' in ' || current_database()") == (
-            "strata_app in strata"
-        )
+        assert query(cluster.app_dsn, "SELECT current_user || ' in ' || current_database()") == ("strata_app in strata")
         query(cluster.owner_dsn, "CREATE TABLE kept (x int)")
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             query(cluster.app_dsn, "CREATE TABLE refused (x int)")
         assert query(cluster.app_dsn, "CREATE TEMP TABLE allowed (x int)") is None
-        powers = (
-            "SELECT bool_or(rolsuper OR rolcreaterole OR rolcreatedb) FROM pg_roles WHERE rolname ~ '^strata'"
-        )
+        powers = "SELECT bool_or(rolsuper OR rolcreaterole OR rolcreatedb) FROM pg_roles WHERE rolname ~ '^strata'"
         assert query(cluster.app_dsn, powers) is False
         assert query(cluster.app_dsn, "SHOW data_checksums") == "on"
         assert query(cluster.app_dsn, "SHOW listen_addresses") == ""
@@ -166,9 +162,7 @@ def test_cold_start_warm_restart_and_roles(data_dir: Path) -> None:
         assert query(cluster.owner_dsn, "SELECT count(*) FROM kept") == 0
 
 
-def test_nothing_is_given_up_for_speed_unless_a_test_asks(
-    made_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_given_up_for_speed_unless_a_test_asks(made_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("STRATA_TEST_FAST_PG")
     with running_cluster(made_dir) as cluster:
         names = "('fsync', 'synchronous_commit', 'full_page_writes')"
@@ -391,9 +385,7 @@ def test_full_folder_keeps_its_mode(data_dir: Path) -> None:
 
 
 @as_root
-def test_default_data_dir_is_one_the_server_can_enter(
-    data_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_default_data_dir_is_one_the_server_can_enter(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(data_dir))
     assert default_data_dir() == data_dir / "strata"
     data_dir.mkdir(mode=0o700)
@@ -421,9 +413,7 @@ def test_programs_below_a_closed_folder_are_copied(made_dir: Path, monkeypatch: 
             assert query(cluster.app_dsn, "SELECT 1") == 1
             program = Path(f"/proc/{postmaster_of(made_dir)}/exe").readlink()
             assert program.is_relative_to(made_dir)
-            assert [path.name for path in made_dir.glob("binaries-*")] == [
-                program.relative_to(made_dir).parts[0]
-            ]
+            assert [path.name for path in made_dir.glob("binaries-*")] == [program.relative_to(made_dir).parts[0]]
     with running_cluster(made_dir):
         assert not list(made_dir.glob("binaries-*"))
 
