@@ -6,36 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
-from litestar import Litestar, Response
 
 from app.domain.model import Project
-from app.rest.errors import exception_handlers
-from app.rest.request import environment_reference
-from app.rest.request_id import request_id, send_request_id
-from app.rest.static import PAGE_HEADERS, graphiql_page
 from app.storage.codec import dumps, loads
-from schema.http import Door, graphql_controller
-from tests.doors import client, headers_of, owner
+from tests.doors import app, client, headers_of, owner
 
-__all__ = ["GraphQL", "client", "graphql", "headers_of", "owner"]
-
-
-@pytest.fixture(scope="session")
-def app(pool: None) -> Litestar:
-    """This door alone."""
-    door = Door(
-        graphiql=lambda: Response(graphiql_page(), media_type="text/html", headers=dict(PAGE_HEADERS)),
-        request_id=request_id,
-        environment=environment_reference,
-    )
-    return Litestar(
-        route_handlers=[graphql_controller(door)],
-        exception_handlers=exception_handlers,
-        before_send=[send_request_id],
-        openapi_config=None,
-        request_max_body_size=1024 * 1024,
-        logging_config=None,
-    )
+__all__ = ["GraphQL", "app", "client", "graphql", "headers_of", "owner"]
 
 
 @dataclass

@@ -184,7 +184,7 @@ async def test_the_past(graphql: GraphQL) -> None:
         seen = (await graphql.ask(query, {"env": env["uuid"], "at": moment}))["environment"]
         assert seen["document"] == {"data": {"n": 1}}, moment
         assert seen["documents"] == {"totalCount": None, "nodes": [{"data": {"n": 1}}]}
-    assert await graphql.errors(query, {"env": env["uuid"], "at": {"version": 10**6}}) == ["version_not_found"] * 2
+    assert "version_not_found" in await graphql.errors(query, {"env": env["uuid"], "at": {"version": 10**6}})
     assert await graphql.errors(query, {"env": env["uuid"], "at": {}}) == ["graphql_invalid"]
     blame = (
         "query ($env: UUID!, $at: At) { environment(uuid: $env) {"
