@@ -135,7 +135,8 @@ class Generation:
 
     ``ancestors`` is its full line, root first, itself last; ``path`` the end of that line from the nearest
     whole-document generation down to itself. ``filter_uuid`` is the generation from which on a user is
-    visible only if it has a layer (a filtered fork), or None. ``version`` is the project version then.
+    visible only if it has a layer (a filtered fork), or None. ``version`` is the project version then;
+    ``entity_count`` what production or a snapshot shows, 0 elsewhere.
     """
 
     project_id: int

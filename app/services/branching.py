@@ -72,13 +72,11 @@ async def branch(actor: Actor, source: Environment, parent: Generation, options:
     environment = replace(environment, head_uuid=generation.uuid)
     await environments.add(environment)
     await generations.add(generation)
-    count = await generations.count_entities(parent.project_id, parent.path)
     if options.user_uuids is not None:
-        matching, total = await snapshots.add_matching_users(parent, generation, options.user_uuids)
-        generation = replace(generation, entity_count=matching - total)
+        await snapshots.add_matching_users(parent, generation, options.user_uuids)
+    forked_count = await snapshots.count_shown(generation)
     layer_uuid, version = await _project_layer(actor, generation)
-    await generations.set_count_and_version(parent.project_id, generation.uuid, generation.entity_count, version)
-    forked_count = count + generation.entity_count
+    await generations.set_version(parent.project_id, generation.uuid, version)
     user_filter = None if options.user_uuids is None else dumps({"user_uuids": list(options.user_uuids)})
     manifest_uuid = await snapshots.add_manifest(generation, parent, forked_count, user_filter, actor.name)
     saved = await environments.get([environment.project_id], environment.uuid)

@@ -76,7 +76,7 @@ async def snapshot_beside(actor: Actor, seen: Environment, kind: GenerationKind,
 async def _fill(source: Generation, snapshot: Generation) -> Generation:
     count = await snapshots.copy_shown(source, snapshot)
     version = await changes.next_version(source.project_id)
-    return await generations.set_count_and_version(source.project_id, snapshot.uuid, count, version)
+    return await generations.complete_snapshot(source.project_id, snapshot.uuid, count, version)
 
 
 async def list_checkpoints(

@@ -172,9 +172,12 @@ async def record_staged(place: Place) -> int | None:
     first: int | None = await db.fetchval(
         "WITH counted AS (UPDATE project_counter SET version = version + (SELECT count(*) FROM staged_write)"
         "  WHERE project_id = $1 RETURNING version),"
-        " shown AS (UPDATE generation SET entity_count = entity_count + (SELECT sum(shown_delta) FROM staged_write)"
-        "  FROM counted WHERE generation.project_id = $1 AND generation.uuid = $2"
-        "  AND EXISTS (SELECT FROM staged_write)),"
+        " shown AS (UPDATE generation SET entity_count = entity_count + delta.entities,"
+        "  user_count = user_count + delta.users"
+        "  FROM counted CROSS JOIN (SELECT coalesce(sum(shown_delta), 0) AS entities,"
+        "   coalesce(sum(shown_delta) FILTER (WHERE entity.kind = 'user'), 0) AS users FROM staged_write"
+        "   JOIN entity ON entity.project_id = $1 AND entity.uuid = staged_write.entity_uuid) delta"
+        "  WHERE $6 AND generation.project_id = $1 AND generation.uuid = $2),"
         " written AS (INSERT INTO change (project_id, version, env_uuid, generation_uuid, entity_uuid, entity_version,"
         "  forward, reverse, layer_reverse, origin, actor, created_at)"
         "  SELECT $1, counted.version - (SELECT count(*) FROM staged_write) + row_number() OVER (ORDER BY position),"
@@ -186,5 +189,6 @@ async def record_staged(place: Place) -> int | None:
         place.env_uuid,
         place.origin.value,
         place.actor,
+        place.is_root,
     )
     return first

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from app.domain.model import Change, Entity, Origin
+from app.domain.model import USER_KIND, Change, Entity, Origin
 from app.domain.patch import Patch, diff, to_json
 from app.domain.values import MISSING, State, Value
 from app.storage import db
@@ -92,8 +92,8 @@ WITH input AS (
     UPDATE project_counter SET version = version + (SELECT count(*) FROM written)
     WHERE project_id = $1 RETURNING version
 ), shown AS (
-    UPDATE generation SET entity_count = entity_count + $6::bigint FROM counted
-    WHERE $6::bigint <> 0 AND generation.project_id = $1 AND generation.uuid = $2
+    UPDATE generation SET entity_count = entity_count + $6::bigint, user_count = user_count + $15::bigint
+    FROM counted WHERE ($6::bigint <> 0 OR $15::bigint <> 0) AND generation.project_id = $1 AND generation.uuid = $2
 )
 INSERT INTO change (project_id, version, env_uuid, generation_uuid, entity_uuid, entity_version, forward, reverse,
                     layer_reverse, origin, actor, created_at)
@@ -122,6 +122,7 @@ async def record(place: Place, writes: Sequence[LayerWrite]) -> list[Recorded]:
     forward = [to_json(diff(write.before, write.after)) for write in writes]
     reverse = [to_json(diff(write.after, write.before)) for write in writes]
     forms = [stored_form(write.patch) for write in writes]
+    counted = writes if place.is_root else ()
     rows = await db.fetch(
         _RECORD,
         place.project_id,
@@ -129,7 +130,7 @@ async def record(place: Place, writes: Sequence[LayerWrite]) -> list[Recorded]:
         place.env_uuid,
         place.origin.value,
         place.actor,
-        sum(write.shown_delta for write in writes),
+        sum(write.shown_delta for write in counted),
         [write.stack.entity.uuid for write in writes],
         [write.layer_uuid_in(place) for write in writes],
         [write.stack.above[-1].uuid if write.stack.above else None for write in writes],
@@ -138,6 +139,7 @@ async def record(place: Place, writes: Sequence[LayerWrite]) -> list[Recorded]:
         [dumps(patch) for patch in forward],
         [dumps(patch) for patch in reverse],
         [write.layer_reverse(place) for write in writes],
+        sum(write.shown_delta for write in counted if write.stack.entity.kind == USER_KIND),
     )
     by_entity = {row["entity_uuid"]: row for row in rows}
     if len(by_entity) != len(writes):

@@ -1,6 +1,6 @@
 """Generations: the nodes of a project's tree."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
 
@@ -132,10 +132,13 @@ async def add(generation: Generation) -> None:
     )
 
 
-async def set_count_and_version(project_id: int, uuid: UUID, entity_count: int, version: int) -> Generation:
-    """Complete a snapshot whose size is known only once it is taken."""
+async def complete_snapshot(project_id: int, uuid: UUID, entity_count: int, version: int) -> Generation:
+    """Set what is known of a snapshot only once it is taken."""
     row = await db.fetchrow(
-        "UPDATE generation gen SET entity_count = $3, version = $4"
+        "UPDATE generation gen SET entity_count = $3, version = $4, user_count = (SELECT count(*) FROM layer"
+        "  JOIN entity ON entity.project_id = layer.project_id AND entity.uuid = layer.entity_uuid"
+        "  WHERE layer.project_id = $1 AND layer.generation_uuid = $2 AND layer.form = 'whole'"
+        "  AND entity.kind = 'user')"
         f" WHERE gen.project_id = $1 AND gen.uuid = $2 RETURNING {COLUMNS}",
         project_id,
         uuid,
@@ -167,16 +170,6 @@ async def delete(project_id: int, uuid: UUID) -> None:
     """Remove a snapshot and its layers."""
     await db.execute("DELETE FROM layer WHERE project_id = $1 AND generation_uuid = $2", project_id, uuid)
     await db.execute("DELETE FROM generation WHERE project_id = $1 AND uuid = $2", project_id, uuid)
-
-
-async def count_entities(project_id: int, path: Sequence[UUID]) -> int:
-    """Return how many entities the end of ``path`` shows, from its counters (semantics §11.32)."""
-    count: int = await db.fetchval(
-        "SELECT sum(entity_count)::bigint FROM generation WHERE project_id = $1 AND uuid = ANY($2::uuid[])",
-        project_id,
-        list(path),
-    )
-    return count
 
 
 async def at_version(project_id: int, env_uuid: UUID, version: int) -> Generation | None:

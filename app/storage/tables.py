@@ -98,6 +98,7 @@ class Generation(Table, tablename="generation"):
     sealed = Boolean()
     label = Text(null=True)
     entity_count = BigInt()
+    user_count = BigInt()
     version = BigInt()
     created_at = Timestamptz()
     created_by = Text()

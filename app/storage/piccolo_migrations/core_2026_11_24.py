@@ -116,6 +116,7 @@ STATEMENTS = (
         sealed boolean NOT NULL,
         label text CHECK (length(label) <= 200),
         entity_count bigint NOT NULL DEFAULT 0,
+        user_count bigint NOT NULL DEFAULT 0,
         version bigint NOT NULL,
         created_at timestamptz NOT NULL DEFAULT now(),
         created_by text NOT NULL,
