@@ -34,11 +34,6 @@ class AtInput:
         """Return the moment as the services take it."""
         return At(version=present(self.version), time=present(self.time), checkpoint=present(self.checkpoint))
 
-    @property
-    def is_past(self) -> bool:
-        """Whether documents have to be wound back; a checkpoint holds them as they were."""
-        return present(self.checkpoint) is None
-
 
 AtArgument: TypeAlias = Annotated[
     AtInput | None, strawberry.argument(description="A moment of the past; left out: as it is now.")

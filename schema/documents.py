@@ -6,13 +6,14 @@ from uuid import UUID
 import strawberry
 
 from app.domain import names
-from app.domain.errors import ValidationFailed
-from app.domain.model import PROJECT_KEY, PROJECT_KIND, Document
-from app.domain.paging import Page, encode_cursor
+from app.domain.errors import EnvironmentArchived, UnknownKind, ValidationFailed
+from app.domain.model import PROJECT_KEY, PROJECT_KIND, USER_KIND, Document, Environment, EnvStatus
+from app.domain.paging import Page, decode_cursor, encode_cursor
 from app.domain.pointer import parse_pointer
 from app.domain.values import MISSING, lookup
 from app.services.history import blame_in
 from app.services.resolution import DocumentKey
+from app.storage.levels import DocumentPage
 from schema import generations, history
 from schema.arguments import Pointer
 from schema.connections import Connection, connect
@@ -84,9 +85,9 @@ class ResolvedDocument:
 
     @field
     async def blame(self, info: Info, pointer: Pointer) -> AChange | None:
-        """The change that made a place what it is: the last to set or remove it, or something in or around it.
+        """The change that gave a place its value; null if nothing stands there.
 
-        Null if none did. Answered for the present and for checkpoints, not for a past version or time.
+        Answered for the present and for checkpoints, not for a past version or time.
         """
         if self.is_past:
             raise ValidationFailed("Blame is answered for the present and for checkpoints only.", field="at")
@@ -99,6 +100,12 @@ class ResolvedDocument:
 @strawberry.type(name="DocumentConnection", description="A page of documents, by key.")
 class DocumentConnection(Connection[ResolvedDocument]):
     pass
+
+
+def check_alive(env: Environment) -> None:
+    """Raise EnvironmentArchived where reading would show what is left of an environment as if it were all."""
+    if env.status is EnvStatus.ARCHIVED:
+        raise EnvironmentArchived(env.uuid)
 
 
 def named(kind: str, key: str | None) -> tuple[str, str]:
@@ -118,6 +125,25 @@ async def shown_by(
     wanted = DocumentKey(generation_uuid, *named(kind, key))
     document = await info.context.loaders.documents.load((project_id, wanted))
     return ResolvedDocument.of(document) if document else None
+
+
+async def page_shown_by(
+    info: Info, project_id: int, generation_uuid: UUID, kind: str, limit: int, after: str | None
+) -> DocumentConnection:
+    """Return a page of the documents that a generation shows. Raises UnknownKind."""
+    loaders = info.context.loaders
+    wanted = DocumentPage(kind, limit + 1, str(decode_cursor(after, str)[0]) if after else None)
+    found = await loaders.document_pages.load((project_id, generation_uuid, wanted))
+    is_new = not found and after is None and kind not in (PROJECT_KIND, USER_KIND)
+    if is_new and not await loaders.kinds.load((project_id, kind)):
+        raise UnknownKind(kind)
+    position = found[limit - 1].entity.key if len(found) > limit else None
+
+    async def count() -> int:
+        return await loaders.document_counts.load((project_id, generation_uuid, kind))
+
+    page = Page(found[:limit], encode_cursor(position) if position else None)
+    return document_connection(page, after, count=count)
 
 
 def document_connection(

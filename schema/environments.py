@@ -8,30 +8,26 @@ from uuid import UUID
 import strawberry
 
 from app.domain import names
-from app.domain.errors import DocumentNotFound, UnknownKind, ValidationFailed
+from app.domain.errors import CheckpointNotFound, DocumentNotFound, ValidationFailed
 from app.domain.lifecycle import allowed_moves
 from app.domain.model import (
     PROJECT_KIND,
-    USER_KIND,
     Environment,
     EnvStatus,
     EnvType,
     Generation,
-    GenerationKind,
 )
 from app.domain.paging import Page, decode_cursor, encode_cursor
 from app.domain.values import Value
-from app.services import checkpoints, comparison
+from app.services import comparison
 from app.services import documents as document_service
 from app.services import environments as service
-from app.storage import levels
 from app.storage.environments import sort_key
-from app.storage.levels import DocumentPage
 from schema import comparison as comparison_types
 from schema import documents as document_types
 from schema import generations
 from schema import history as history_types
-from schema.arguments import AtArgument, Key, Kind
+from schema.arguments import AtArgument, AtInput, Key, Kind
 from schema.connections import FIRST, After, Connection, First, connect, size
 from schema.context import Info
 from schema.describe import field
@@ -129,16 +125,18 @@ class EnvironmentNode(Node):
         at: AtArgument = None,
     ) -> ADocument | None:
         """A document as the environment shows it; null if it shows none of that name."""
-        if at is None:
-            return await document_types.shown_by(info, self.source.project_id, self.source.head_uuid, kind, key)
         name = document_types.named(kind, key)
+        generation_uuid = await self._generation_at(info, at)
+        if generation_uuid is not None:
+            return await document_types.shown_by(info, self.source.project_id, generation_uuid, *name)
+        moment = at.moment() if at else None
         try:
             found = await document_service.read(
-                info.context.actor, self.source.project_id, str(self.uuid), *name, at=at.moment()
+                info.context.actor, self.source.project_id, str(self.uuid), *name, at=moment
             )
         except DocumentNotFound:
             return None
-        return document_types.ResolvedDocument.of(found, is_past=at.is_past)
+        return document_types.ResolvedDocument.of(found, is_past=True)
 
     @field
     async def documents(
@@ -155,8 +153,10 @@ class EnvironmentNode(Node):
     ) -> ADocumentPage:
         """The documents of one kind that the environment shows, by key."""
         names.check_kind(kind)
-        if filter is None and at is None:
-            return await self._documents(info, DocumentPage(kind, size(first) + 1, _document_position(after)))
+        generation_uuid = await self._generation_at(info, at)
+        if filter is None and generation_uuid is not None:
+            project_id = self.source.project_id
+            return await document_types.page_shown_by(info, project_id, generation_uuid, kind, size(first), after)
         page = await document_service.list_documents(
             info.context.actor,
             self.source.project_id,
@@ -167,8 +167,7 @@ class EnvironmentNode(Node):
             at=at.moment() if at else None,
             rules=_rules(given(filter)) if filter is not None else None,
         )
-        is_past = at is not None and at.is_past
-        return document_types.document_connection(page, after, is_past=is_past)
+        return document_types.document_connection(page, after, is_past=generation_uuid is None)
 
     @field
     async def diff(
@@ -182,6 +181,7 @@ class EnvironmentNode(Node):
         after: After = None,
     ) -> comparison_types.EnvironmentDiffNode:
         """How what it shows differs from another state, which counts as the older one."""
+        document_types.check_alive(self.source)
         found = await comparison.environment_diff(
             info.context.actor,
             self.uuid,
@@ -200,41 +200,42 @@ class EnvironmentNode(Node):
         project_id = self.source.project_id
         found = await info.context.loaders.change_pages.load((project_id, self.uuid, limit + 1, before))
 
-        async def count() -> int:
-            return await levels.count_changes(project_id, self.uuid, None, None)
+        async def count() -> int | None:
+            return await info.context.loaders.change_counts.load((project_id, self.uuid))
 
         return history_types.change_connection(found[:limit], after, more=len(found) > limit, count=count)
 
     @field
     async def checkpoints(self, info: Info, first: First = FIRST, after: After = None) -> Connection[AGeneration]:
         """The checkpoints taken of it, newest first."""
-        project_id = self.source.project_id
-        page = await checkpoints.list_checkpoints(
-            info.context.actor, project_id, env_uuid=self.uuid, limit=size(first), cursor=after
-        )
-        return generations.snapshot_connection(page, after, GenerationKind.CHECKPOINT, project_id, self.uuid)
+        limit, project_id, loaders = size(first), self.source.project_id, info.context.loaders
+        position = decode_cursor(after, int, str) if after else None
+        before = (int(position[0]), str(position[1])) if position else None
+        found = await loaders.checkpoint_pages.load((project_id, self.uuid, limit + 1, before))
+
+        async def count() -> int | None:
+            return await loaders.checkpoint_counts.load((project_id, self.uuid))
+
+        return generations.snapshot_connection(found[:limit], after, more=len(found) > limit, count=count)
 
     async def _head(self, info: Info) -> Generation:
         return await info.context.loaders.generation(self.source.project_id, self.source.head_uuid)
 
-    async def _documents(self, info: Info, wanted: DocumentPage) -> ADocumentPage:
-        loaders, project_id, head_uuid = info.context.loaders, self.source.project_id, self.source.head_uuid
-        found = await loaders.document_pages.load((project_id, head_uuid, wanted))
-        is_new = not found and wanted.after is None and wanted.kind not in (PROJECT_KIND, USER_KIND)
-        if is_new and not await loaders.kinds.load((project_id, wanted.kind)):
-            raise UnknownKind(wanted.kind)
-        limit = wanted.limit - 1
-        position = found[limit - 1].entity.key if len(found) > limit else None
+    async def _generation_at(self, info: Info, at: AtInput | None) -> UUID | None:
+        """Return the generation that shows the state at a moment; None where layers have to be wound back.
 
-        async def count() -> int:
-            return await loaders.document_counts.load((project_id, head_uuid, wanted.kind))
-
-        page = Page(found[:limit], encode_cursor(position) if position else None)
-        return document_types.document_connection(page, wanted.after, count=count)
-
-
-def _document_position(after: str | None) -> str | None:
-    return str(decode_cursor(after, str)[0]) if after else None
+        Raises EnvironmentArchived, CheckpointNotFound.
+        """
+        document_types.check_alive(self.source)
+        if at is None:
+            return self.source.head_uuid
+        uuid = at.moment().checkpoint
+        if uuid is None:
+            return None
+        found = await info.context.loaders.generations.load((self.source.project_id, uuid))
+        if found is None or not found.is_checkpoint:
+            raise CheckpointNotFound
+        return uuid
 
 
 def _rules(filter_: Value) -> Sequence[Value]:

@@ -1,5 +1,6 @@
 """The generation tree."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -7,9 +8,8 @@ from uuid import UUID
 import strawberry
 
 from app.domain.model import PROJECT_KIND, Generation, GenerationKind
-from app.domain.paging import Page, encode_cursor
+from app.domain.paging import encode_cursor
 from app.services import tree
-from app.storage import levels
 from schema import documents, environments
 from schema.arguments import Key, Kind
 from schema.connections import Connection, connect
@@ -87,7 +87,13 @@ class GenerationNode(Node):
 
     @field
     async def document(self, info: Info, kind: Kind = PROJECT_KIND, key: Key = None) -> ADocument | None:
-        """A document as this generation shows it now; null if it shows none of that name."""
+        """A document as this generation shows it now; null if it shows none of that name.
+
+        Not for the line of an archived environment: its layers are gone. Its snapshots are kept.
+        """
+        if self.kind is GenerationKind.LINE:
+            env = await info.context.loaders.environment(self.source.project_id, self.source.env_uuid)
+            documents.check_alive(env)
         return await documents.shown_by(info, self.source.project_id, self.uuid, kind, key)
 
     async def _line(self, info: Info) -> list[Generation]:
@@ -98,17 +104,17 @@ class GenerationNode(Node):
 
 
 def snapshot_connection(
-    page: Page[Generation], after: str | None, kind: GenerationKind, project_id: int, env_uuid: UUID | None = None
+    snapshots: Sequence[Generation],
+    after: str | None,
+    *,
+    more: bool,
+    count: Callable[[], Awaitable[int | None]],
 ) -> Connection[GenerationNode]:
     """Return a page of checkpoints or backups."""
-
-    async def count() -> int:
-        return await levels.count_snapshots(project_id, kind, env_uuid)
-
     return connect(
-        page.items,
+        snapshots,
         after,
-        more=page.next_cursor is not None,
+        more=more,
         node=GenerationNode.of,
         cursor=lambda generation: encode_cursor(generation.version, str(generation.uuid)),
         count=count,

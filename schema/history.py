@@ -72,7 +72,7 @@ class ChangeNode:
 
 
 def change_connection(
-    changes: Sequence[Change], after: str | None, *, more: bool, count: Callable[[], Awaitable[int]]
+    changes: Sequence[Change], after: str | None, *, more: bool, count: Callable[[], Awaitable[int | None]]
 ) -> Connection[ChangeNode]:
     """Return a page of changes."""
     return connect(

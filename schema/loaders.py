@@ -43,6 +43,11 @@ class Loaders:
         self.document_pages: DataLoader[tuple[int, UUID, DocumentPage], list[Document]] = DataLoader(_document_pages)
         self.document_counts: DataLoader[tuple[int, UUID, str], int] = DataLoader(_document_counts)
         self.change_pages: DataLoader[tuple[int, UUID, int, int | None], list[Change]] = DataLoader(_change_pages)
+        self.change_counts: DataLoader[Ref, int | None] = DataLoader(_change_counts)
+        self.checkpoint_pages: DataLoader[tuple[int, UUID, int, tuple[int, str] | None], list[Generation]] = DataLoader(
+            _checkpoint_pages
+        )
+        self.checkpoint_counts: DataLoader[Ref, int | None] = DataLoader(_checkpoint_counts)
         self.layer_counts: DataLoader[Ref, int | None] = DataLoader(_layer_counts)
         self.kinds: DataLoader[tuple[int, str], bool] = DataLoader(_kinds)
         self.api_keys: DataLoader[int, list[ApiKey]] = DataLoader(self._api_keys)
@@ -151,6 +156,23 @@ async def _change_pages(asked: list[tuple[int, UUID, int, int | None]]) -> list[
         return await levels.change_pages(project_id, env_uuids, *page)
 
     return await _alike([(project_id, uuid, (limit, before)) for project_id, uuid, limit, before in asked], fetch)
+
+
+async def _change_counts(refs: list[Ref]) -> list[int | None]:
+    return await _by_project(refs, levels.count_changes_in)
+
+
+async def _checkpoint_pages(asked: list[tuple[int, UUID, int, tuple[int, str] | None]]) -> list[list[Generation]]:
+    async def fetch(
+        project_id: int, env_uuids: list[UUID], page: tuple[int, tuple[int, str] | None]
+    ) -> Mapping[UUID, list[Generation]]:
+        return await levels.checkpoint_pages(project_id, env_uuids, *page)
+
+    return await _alike([(project_id, uuid, (limit, before)) for project_id, uuid, limit, before in asked], fetch)
+
+
+async def _checkpoint_counts(refs: list[Ref]) -> list[int | None]:
+    return await _by_project(refs, levels.count_checkpoints_of)
 
 
 async def _kinds(asked: list[tuple[int, str]]) -> list[bool]:

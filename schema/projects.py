@@ -6,8 +6,8 @@ from typing import Annotated
 import strawberry
 
 from app.domain.errors import EnvironmentNotFound
-from app.domain.model import PROJECT_KIND, EnvStatus, EnvType, GenerationKind, Plan, Project, Role
-from app.domain.paging import encode_cursor
+from app.domain.model import PROJECT_KIND, EnvStatus, EnvType, Generation, GenerationKind, Plan, Project, Role
+from app.domain.paging import Page, encode_cursor
 from app.domain.policy import Operation
 from app.services import access, backups, checkpoints, history
 from app.services import environments as environment_service
@@ -102,7 +102,7 @@ class ProjectNode(Node):
         return EnvironmentNode.of(found)
 
     @field
-    async def active_environment(self, info: Info) -> EnvironmentNode:
+    async def active_environment(self, info: Info) -> EnvironmentNode | None:
         """The environment that the request names by `X-AgentStack-Env` or `?env=`; production if it names none."""
         return EnvironmentNode.of(await info.context.current(self.project_id))
 
@@ -134,7 +134,7 @@ class ProjectNode(Node):
         counted = PROJECT_KIND if key is not None and kind is None else kind
 
         async def count() -> int:
-            return await levels.count_changes(project_id, None, counted, key)
+            return await levels.count_changes(project_id, counted, key)
 
         return change_connection(page.items, after, more=page.next_cursor is not None, count=count)
 
@@ -142,18 +142,24 @@ class ProjectNode(Node):
     async def checkpoints(self, info: Info, first: First = FIRST, after: After = None) -> Connection[GenerationNode]:
         """The checkpoints of all its environments, newest first."""
         page = await checkpoints.list_checkpoints(info.context.actor, self.project_id, limit=size(first), cursor=after)
-        return snapshot_connection(page, after, GenerationKind.CHECKPOINT, self.project_id)
+        return self._snapshots(page, after, GenerationKind.CHECKPOINT)
 
     @field
     async def backups(self, info: Info, first: First = FIRST, after: After = None) -> Connection[GenerationNode]:
         """The backups of production, newest first."""
         page = await backups.list_backups(info.context.actor, self.project_id, limit=size(first), cursor=after)
-        return snapshot_connection(page, after, GenerationKind.BACKUP, self.project_id)
+        return self._snapshots(page, after, GenerationKind.BACKUP)
 
     @field
-    async def api_keys(self, info: Info) -> list[ApiKeyNode]:
+    async def api_keys(self, info: Info) -> list[ApiKeyNode] | None:
         """Its API keys, newest first, revoked ones included. For owners and admins."""
         return [ApiKeyNode.of(key) for key in await info.context.loaders.api_keys.load(self.project_id)]
+
+    def _snapshots(self, page: Page[Generation], after: str | None, kind: GenerationKind) -> Connection[GenerationNode]:
+        async def count() -> int:
+            return await levels.count_snapshots(self.project_id, kind)
+
+        return snapshot_connection(page.items, after, more=page.next_cursor is not None, count=count)
 
 
 @strawberry.type

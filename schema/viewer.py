@@ -53,7 +53,7 @@ class Viewer:
         return await projects.role(info.context.actor, await info.context.project_id(project_id, None))
 
     @field
-    async def active_environment(self, info: Info, project_id: ProjectId = None) -> EnvironmentNode:
+    async def active_environment(self, info: Info, project_id: ProjectId = None) -> EnvironmentNode | None:
         """The environment that the request names by `X-AgentStack-Env` or `?env=`; production if it names none."""
         return EnvironmentNode.of(await info.context.current(await info.context.project_id(project_id, None)))
 

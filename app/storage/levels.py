@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from app.domain.model import Change, EnvStatus, EnvType, GenerationKind
-from app.storage import changes, db, layers
+from app.domain.model import Change, EnvStatus, EnvType, Generation, GenerationKind
+from app.storage import changes, db, generations, layers
 from app.storage.layers import Stack
 
 
@@ -87,15 +87,58 @@ async def change_pages(
     return pages
 
 
-async def count_changes(project_id: int, env_uuid: UUID | None, kind: str | None, key: str | None) -> int:
-    """Return how many changes an environment, a kind, a document or the project has."""
+async def count_changes_in(project_id: int, env_uuids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many changes each environment has."""
+    rows = await db.fetch(
+        "SELECT env_uuid, count(*) AS number FROM change WHERE project_id = $1 AND env_uuid = ANY($2::uuid[])"
+        " GROUP BY env_uuid",
+        project_id,
+        env_uuids,
+    )
+    return dict.fromkeys(env_uuids, 0) | {row["env_uuid"]: row["number"] for row in rows}
+
+
+async def checkpoint_pages(
+    project_id: int, env_uuids: Sequence[UUID], limit: int, before: tuple[int, str] | None
+) -> dict[UUID, list[Generation]]:
+    """Return up to ``limit`` checkpoints of each environment, newest first, below the sort key ``before``."""
+    rows = await db.fetch(
+        f"SELECT {generations.COLUMNS} FROM unnest($2::uuid[]) AS wanted (env_uuid)"
+        " CROSS JOIN LATERAL (SELECT * FROM generation WHERE generation.project_id = $1"
+        "  AND generation.env_uuid = wanted.env_uuid AND generation.kind = 'checkpoint'"
+        "  AND ($3::bigint IS NULL OR (generation.version, generation.uuid::text) < ($3, $4::text))"
+        "  ORDER BY generation.version DESC, generation.uuid::text DESC LIMIT $5) gen"
+        " ORDER BY gen.version DESC, gen.uuid::text DESC",
+        project_id,
+        env_uuids,
+        *(before or (None, None)),
+        limit,
+    )
+    pages: dict[UUID, list[Generation]] = {uuid: [] for uuid in env_uuids}
+    for row in rows:
+        found = generations.from_row(row)
+        pages[found.env_uuid].append(found)
+    return pages
+
+
+async def count_checkpoints_of(project_id: int, env_uuids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return how many checkpoints each environment has."""
+    rows = await db.fetch(
+        "SELECT env_uuid, count(*) AS number FROM generation"
+        " WHERE project_id = $1 AND env_uuid = ANY($2::uuid[]) AND kind = 'checkpoint' GROUP BY env_uuid",
+        project_id,
+        env_uuids,
+    )
+    return dict.fromkeys(env_uuids, 0) | {row["env_uuid"]: row["number"] for row in rows}
+
+
+async def count_changes(project_id: int, kind: str | None, key: str | None) -> int:
+    """Return how many changes a kind, a document or the project has."""
     number: int = await db.fetchval(
         "SELECT count(*) FROM change JOIN entity ON entity.project_id = change.project_id"
         " AND entity.uuid = change.entity_uuid WHERE change.project_id = $1"
-        " AND ($2::uuid IS NULL OR change.env_uuid = $2) AND ($3::text IS NULL OR entity.kind = $3)"
-        " AND ($4::text IS NULL OR entity.key = $4)",
+        " AND ($2::text IS NULL OR entity.kind = $2) AND ($3::text IS NULL OR entity.key = $3)",
         project_id,
-        env_uuid,
         kind,
         key,
     )
@@ -115,12 +158,9 @@ async def count_environments(project_id: int, statuses: Sequence[EnvStatus], typ
     return number
 
 
-async def count_snapshots(project_id: int, kind: GenerationKind, env_uuid: UUID | None) -> int:
-    """Return how many checkpoints, pins or backups the project or one environment has."""
+async def count_snapshots(project_id: int, kind: GenerationKind) -> int:
+    """Return how many checkpoints, pins or backups the project has."""
     number: int = await db.fetchval(
-        "SELECT count(*) FROM generation WHERE project_id = $1 AND kind = $2 AND ($3::uuid IS NULL OR env_uuid = $3)",
-        project_id,
-        kind.value,
-        env_uuid,
+        "SELECT count(*) FROM generation WHERE project_id = $1 AND kind = $2", project_id, kind.value
     )
     return number

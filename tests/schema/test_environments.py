@@ -156,11 +156,31 @@ async def test_archive_once(graphql: GraphQL) -> None:
     assert (again["__typename"], again["code"]) == ("InvalidTransition", "environment_archived")
 
 
+async def test_what_is_left_of_an_archived_environment_is_not_shown_as_if_it_were_all(graphql: GraphQL) -> None:
+    env = await graphql.fork("gone")
+    await graphql.do("writeDocument", {"envUuid": env["uuid"], "patch": {"put": {"a": 1}}}, "created")
+    pinned = await graphql.do("pinEnvironment", {"envUuid": env["uuid"]}, "pinned { uuid }")
+    await graphql.do("archiveEnvironment", {"envUuid": env["uuid"]}, "removedDiffs")
+    query = "query ($uuid: UUID!) { environment(uuid: $uuid) { name history { totalCount } pinned { uuid } } }"
+    seen = (await graphql.ask(query, {"uuid": env["uuid"]}))["environment"]
+    assert seen == {"name": "gone", "history": {"totalCount": 2}, "pinned": {"uuid": pinned["pinned"]["uuid"]}}
+    for field in ("document { data }", 'documents(kind: "project") { totalCount }', "diff { added }"):
+        query = f"query ($uuid: UUID!) {{ environment(uuid: $uuid) {{ {field} }} }}"
+        assert await graphql.errors(query, {"uuid": env["uuid"]}) == ["environment_archived"]
+    of_generation = "query ($uuid: UUID!) { generation(uuid: $uuid) { document { data } } }"
+    assert await graphql.errors(of_generation, {"uuid": env["head"]["uuid"]}) == ["environment_archived"]
+    kept = await graphql.ask(of_generation, {"uuid": pinned["pinned"]["uuid"]})
+    assert kept["generation"]["document"] == {"data": {"a": 1}}
+
+
 async def test_an_api_key_may_not_fork(graphql: GraphQL, actor: Actor) -> None:
     key = await api_keys.create(actor, graphql.project.id, "reader", [Scope.READ, Scope.WRITE])
     as_key = GraphQL(graphql.client, graphql.project, {"Authorization": f"Bearer {key.secret}"})
     refused = await as_key.do("forkEnvironment", {"envName": "x"}, FORK)
     assert (refused["__typename"], refused["code"]) == ("Forbidden", "jwt_required")
+    keys = "query ($id: Int!) { project(id: $id) { name apiKeys { name } activeEnvironment { name } } }"
+    answer = await as_key.post(keys, {"id": graphql.project.id}, **{"X-AgentStack-Env": "none"})
+    assert answer.json()["data"] == {"project": {"name": "Shop", "apiKeys": None, "activeEnvironment": None}}
     viewer = (await as_key.ask("{ viewer { isApiKey projectId scopes role activeEnvironment { name } } }"))["viewer"]
     assert viewer == {
         "isApiKey": True,

@@ -176,7 +176,7 @@ async def test_history_and_blame(graphql: GraphQL, actor: Actor) -> None:
     )
     seen = (await graphql.ask(query, {"env": env["uuid"]}))["environment"]
     assert seen["document"]["a"] == {"version": first["change"]["version"], "environment": {"name": "production"}}
-    assert seen["document"]["none"] == {"origin": "WRITE"}
+    assert seen["document"]["none"] is None
     assert seen["history"]["totalCount"] == 1
     assert seen["history"]["nodes"][0]["actor"] == {"name": actor.name}
     whole = await graphql.ask(

@@ -87,7 +87,8 @@ async def test_lists_of_environments_read_their_documents_and_history_at_once(
     query = (
         "query ($id: Int!) { project(id: $id) { environments { nodes { generation parent { name } document { data }"
         ' documents(kind: "project", first: 5) { totalCount nodes { key } } history(first: 3) { nodes { version'
-        " environment { name } generation { number } } } head { changedEntities parent { number } } } } } }"
+        " environment { name } generation { number } } } head { changedEntities parent { number } }"
+        " checkpoints(first: 2) { totalCount nodes { number } } changes: history { totalCount } } } } }"
     )
     await graphql.fork("first")
     few, _ = await _count(graphql, query, {"id": project.id})
