@@ -9,7 +9,7 @@ from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.patch import Patch, Replace
 from app.domain.pointer import Path, format_pointer
 from app.domain.policy import Operation
-from app.domain.values import MISSING
+from app.domain.values import MISSING, lookup
 from app.services import access, resolution
 from app.storage import changes, entities, generations, layers
 from app.storage.layers import Stack
@@ -68,6 +68,8 @@ async def blame_in(generation: Generation, kind: str, key: str, path: Path) -> C
     stack = (await layers.stacks(generation.project_id, [wanted]))[0]
     if stack is None or stack.state is MISSING:
         raise DocumentNotFound(kind, key)
+    if lookup(stack.state, path) is MISSING:
+        return None
     pointer = format_pointer(path)
     covering = _covering(stack, path)
     known = await generations.get_many(generation.project_id, generation.ancestors)

@@ -1,0 +1,114 @@
+"""The transaction helper: nothing leaks, nothing nests, what lost a race runs again."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from app.domain.errors import Busy
+from app.domain.model import Actor, Project
+from app.services import documents, environments, resolution, tree
+from app.services.branching import ForkOptions
+from app.storage import db
+
+DEFERRED = (
+    "UPDATE environment SET head_uuid = gen_random_uuid() WHERE project_id = $1"  # its foreign key looks at COMMIT
+)
+
+
+@pytest.mark.usefixtures("pool")
+async def test_a_failing_commit_leaks_no_connection(project: Project) -> None:
+    for _ in range(30):
+        with pytest.raises(asyncpg.ForeignKeyViolationError):
+            async with db.transaction():
+                await db.execute(DEFERRED, project.id)
+    assert await asyncio.gather(*(db.fetchval("SELECT 1") for _ in range(20))) == [1] * 20
+    async with db.transaction():
+        assert await db.fetchval("SELECT 1") == 1
+
+
+@pytest.mark.usefixtures("pool")
+async def test_transactions_do_not_nest() -> None:
+    async with db.transaction():
+        with pytest.raises(RuntimeError):
+            async with db.transaction():
+                pass
+        assert await db.fetchval("SELECT 1") == 1
+
+
+@pytest.mark.usefixtures("pool")
+async def test_an_error_inside_undoes_everything(project: Project) -> None:
+    async def rename_and_fail() -> None:
+        async with db.transaction():
+            await db.execute("UPDATE project SET name = 'x' WHERE project_id = $1", project.id)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await rename_and_fail()
+    assert await db.fetchval("SELECT name FROM project WHERE project_id = $1", project.id) == "Shop"
+
+
+@pytest.mark.usefixtures("pool")
+async def test_what_lost_a_race_runs_again_and_then_gives_up() -> None:
+    runs = 0
+
+    @db.atomic()
+    async def losing(times: int) -> int:
+        nonlocal runs
+        runs += 1
+        if runs <= times:
+            raise db.Retry
+        return await db.fetchval("SELECT 1")  # type: ignore[no-any-return]
+
+    assert await losing(2) == 1
+    assert runs == 3
+    runs = 0
+    with pytest.raises(Busy):
+        await losing(100)
+    assert runs == db.ATTEMPTS
+
+
+@pytest.mark.usefixtures("pool")
+async def test_a_cancelled_transaction_gives_its_connection_back() -> None:
+    async def sleep() -> None:
+        async with db.transaction():
+            await db.execute("SELECT pg_sleep(10)")
+
+    for _ in range(15):
+        task = asyncio.create_task(sleep())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert await asyncio.gather(*(db.fetchval("SELECT 1") for _ in range(20))) == [1] * 20
+
+
+async def _deep(actor: Actor, project: Project, depth: int) -> None:
+    parent = None
+    for level in range(depth):
+        options = ForkOptions(f"level-{level}", parent_env_uuid=parent)
+        parent = (await environments.fork(actor, project.id, options)).environment.uuid
+        await documents.merge(actor, project.id, f"level-{level}", "project", "project", {f"level{level}": level})
+
+
+async def test_reading_takes_one_statement(actor: Actor, project: Project) -> None:
+    for number in range(200):
+        await documents.put(actor, project.id, None, "page", f"p{number:03}", {"n": number})
+    await _deep(actor, project, 8)
+    head = (await environments.find(actor, project.id, "level-7")).head_uuid
+    keys = [resolution.DocumentKey(head, "page", f"p{number:03}") for number in range(200)]
+    with db.count_statements() as counted:
+        found = await resolution.documents(project.id, keys)
+    assert (counted.count, [document.state for document in found if document]) == (
+        1,
+        [{"n": number} for number in range(200)],
+    )
+    await tree.tree(actor, project.id)
+    with db.count_statements() as counted:
+        nodes = await tree.tree(actor, project.id)
+    assert (counted.count, len(nodes)) == (1, 9)
+    for _ in range(2):
+        with db.count_statements() as counted:
+            body = await documents.read_body(actor, project.id, "level-7", "project", "project")
+        assert counted.count == 1
+    assert body.content.count(b"level") == 8
