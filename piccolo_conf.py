@@ -5,8 +5,6 @@ from piccolo.conf.apps import AppRegistry
 from app.settings import Settings
 from app.storage.piccolo_engine import LazyPostgresEngine
 
-DB = LazyPostgresEngine(
-    config={"dsn": Settings.from_env().database_url or "postgresql:///strata"}, extensions=()
-)
+DB = LazyPostgresEngine(config={"dsn": Settings.from_env().database_url or "postgresql:///strata"}, extensions=())
 
 APP_REGISTRY = AppRegistry(apps=["app.storage.piccolo_app"])

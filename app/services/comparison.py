@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app.domain.diff import Difference, difference
-from app.domain.errors import StateNotFound, UnknownKind, ValidationFailed
+from app.domain.errors import EnvironmentArchived, StateNotFound, UnknownKind, ValidationFailed
 from app.domain.model import (
     PROJECT_KEY,
     PROJECT_KIND,
     Actor,
     Entity,
     EntityStatus,
+    EnvStatus,
     Generation,
 )
 from app.domain.names import check_key, check_kind
@@ -86,6 +87,8 @@ async def _locate(project_ids: Sequence[int], uuid: UUID) -> Located:
     place = await snapshots.locate(project_ids, uuid)
     if place is None:
         raise StateNotFound(uuid)
+    if place.is_removed:
+        raise EnvironmentArchived(uuid)
     return place
 
 
@@ -115,6 +118,8 @@ async def environment_diff(
     """
     check_limit(limit)
     environment = await access.environment_by_uuid(actor, env_uuid, Operation.READ, project_id)
+    if environment.status is EnvStatus.ARCHIVED:
+        raise EnvironmentArchived(env_uuid)
     new = await writing.head_of(environment)
     old = await _against(environment.project_id, against)
     after = decode_cursor(cursor, str, str) if cursor else None

@@ -13,12 +13,12 @@ from app.storage import db
 from app.storage.codec import dumps, loads
 from app.storage.layers import Stack, stored_form
 
-_COLUMNS: Final = (
+COLUMNS: Final = (
     "change.version, change.entity_version, change.generation_uuid, change.env_uuid, change.forward,"
     " change.reverse, change.origin, change.actor, change.created_at, entity.uuid AS entity_uuid, entity.kind,"
     " entity.key"
 )
-_FROM: Final = "FROM change JOIN entity ON entity.project_id = change.project_id AND entity.uuid = change.entity_uuid"
+FROM: Final = "FROM change JOIN entity ON entity.project_id = change.project_id AND entity.uuid = change.entity_uuid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ async def version_at(project_id: int, time: datetime) -> int | None:
     return version
 
 
-def _from_row(project_id: int, row: db.Record) -> Change:
+def from_row(project_id: int, row: db.Record) -> Change:
     return Change(
         version=row["version"],
         entity=Entity(project_id, row["entity_uuid"], row["kind"], row["key"]),
@@ -230,9 +230,9 @@ async def list_page(
             arguments.append(value)
             conditions.append(f"{condition}${len(arguments)}")
     rows = await db.fetch(
-        f"SELECT {_COLUMNS} {_FROM} WHERE {' AND '.join(conditions)} ORDER BY change.version DESC LIMIT $2", *arguments
+        f"SELECT {COLUMNS} {FROM} WHERE {' AND '.join(conditions)} ORDER BY change.version DESC LIMIT $2", *arguments
     )
-    return [_from_row(project_id, row) for row in rows]
+    return [from_row(project_id, row) for row in rows]
 
 
 async def last_touching(
@@ -240,7 +240,7 @@ async def last_touching(
 ) -> Change | None:
     """Return the last change of one layer that set or removed ``pointer``, something in it or around it."""
     row = await db.fetchrow(
-        f"SELECT {_COLUMNS} {_FROM} WHERE change.project_id = $1 AND change.entity_uuid = $2"
+        f"SELECT {COLUMNS} {FROM} WHERE change.project_id = $1 AND change.entity_uuid = $2"
         " AND change.generation_uuid = $3 AND ($5::bigint IS NULL OR change.version <= $5)"
         " AND EXISTS (SELECT FROM (SELECT jsonb_object_keys(change.forward -> 'set') UNION ALL"
         "  SELECT jsonb_array_elements_text(change.forward -> 'unset')) AS touched (pointer)"
@@ -252,7 +252,7 @@ async def last_touching(
         pointer,
         until,
     )
-    return _from_row(project_id, row) if row else None
+    return from_row(project_id, row) if row else None
 
 
 @dataclass(frozen=True, slots=True)

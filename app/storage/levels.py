@@ -70,7 +70,7 @@ async def change_pages(
 ) -> dict[UUID, list[Change]]:
     """Return up to ``limit`` changes of each environment, newest first, with versions below ``before``."""
     rows = await db.fetch(
-        f"SELECT {changes._COLUMNS} FROM unnest($2::uuid[]) AS wanted (env_uuid)"
+        f"SELECT {changes.COLUMNS} FROM unnest($2::uuid[]) AS wanted (env_uuid)"
         " CROSS JOIN LATERAL (SELECT * FROM change WHERE change.project_id = $1"
         "  AND change.env_uuid = wanted.env_uuid AND ($3::bigint IS NULL OR change.version < $3)"
         "  ORDER BY change.version DESC LIMIT $4) change"
@@ -83,7 +83,7 @@ async def change_pages(
     )
     pages: dict[UUID, list[Change]] = {uuid: [] for uuid in env_uuids}
     for row in rows:
-        pages[row["env_uuid"]].append(changes._from_row(project_id, row))
+        pages[row["env_uuid"]].append(changes.from_row(project_id, row))
     return pages
 
 

@@ -183,17 +183,22 @@ async def may_differ(a: Generation, b: Generation) -> list[Entity]:
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """What a UUID names: a generation, and an entity where it names a layer or a document."""
+    """What a UUID names: a generation, and an entity where it names a layer or a document.
+
+    ``is_removed`` says that the generation's layers went when its environment was archived.
+    """
 
     project_id: int
     generation_uuid: UUID
     entity: Entity | None
+    is_removed: bool
 
 
 async def locate(project_ids: Sequence[int], uuid: UUID) -> Located | None:
     """Return what ``uuid`` names in one of the projects: anchor, generation, snapshot, layer or entity."""
     row = await db.fetchrow(
-        "SELECT project_id, generation_uuid, entity_uuid, kind, key FROM ("
+        "SELECT named.project_id, generation_uuid, entity_uuid, named.kind, key,"
+        " gen.kind = 'line' AND env.status = 'archived' AS is_removed FROM ("
         " SELECT project_id, head_uuid AS generation_uuid, NULL::uuid AS entity_uuid, NULL AS kind, NULL AS key"
         "  FROM environment WHERE project_id = ANY ($1::int[]) AND uuid = $2"
         " UNION ALL SELECT project_id, uuid, NULL, NULL, NULL FROM generation"
@@ -203,14 +208,16 @@ async def locate(project_ids: Sequence[int], uuid: UUID) -> Located | None:
         "  WHERE layer.project_id = ANY ($1::int[]) AND layer.uuid = $2"
         " UNION ALL SELECT entity.project_id, env.head_uuid, entity.uuid, entity.kind, entity.key FROM entity"
         "  JOIN environment env ON env.project_id = entity.project_id AND env.env_type = 'production'"
-        "  WHERE entity.project_id = ANY ($1::int[]) AND entity.uuid = $2) named LIMIT 1",
+        "  WHERE entity.project_id = ANY ($1::int[]) AND entity.uuid = $2) named"
+        " JOIN generation gen ON gen.project_id = named.project_id AND gen.uuid = named.generation_uuid"
+        " JOIN environment env ON env.project_id = named.project_id AND env.uuid = gen.env_uuid LIMIT 1",
         project_ids,
         uuid,
     )
     if row is None:
         return None
     entity = Entity(row["project_id"], row["entity_uuid"], row["kind"], row["key"]) if row["entity_uuid"] else None
-    return Located(row["project_id"], row["generation_uuid"], entity)
+    return Located(row["project_id"], row["generation_uuid"], entity, row["is_removed"])
 
 
 async def add_manifest(
