@@ -61,7 +61,7 @@ async def look_at_database(dsn: str, *, external: bool) -> list[Finding]:
         reason = str(error) or type(error).__name__
         return [_problem(f"The database cannot be reached: {reason}. Check STRATA_DATABASE_URL and the server.")]
     findings = [
-        _problem(f"{len(missing)} migrations are missing; run 'strata migrate'.")
+        _warning("The database lacks tables of this version; 'strata serve' and 'strata migrate' make them.")
         if missing
         else _ok("The database has this version's tables.")
     ]

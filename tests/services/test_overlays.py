@@ -16,7 +16,7 @@ from app.domain.errors import (
 )
 from app.domain.model import Actor, EnvStatus, Project
 from app.domain.values import State, Value
-from app.services import checkpoints, documents, environments, history, revert, tree
+from app.services import checkpoints, comparison, documents, environments, history, revert, tree
 from app.services.branching import ForkOptions
 from app.services.documents import Expected
 
@@ -236,3 +236,13 @@ async def test_blame_follows_the_line(shop: Shop) -> None:
     assert await blamed(None, "title") == later.change
     assert await blamed("env", "title") not in (mine.change, later.change, None)
     assert await blamed("env", "nothing") is None
+
+
+async def test_an_archived_environment_is_not_compared(shop: Shop) -> None:
+    env = await shop.fork("env")
+    await shop.merge("env", {"price": 2})
+    await environments.archive(shop.actor, env)
+    with pytest.raises(EnvironmentArchived):
+        await comparison.diff(shop.actor, shop.production, env)
+    with pytest.raises(EnvironmentArchived):
+        await comparison.environment_diff(shop.actor, env)
