@@ -107,7 +107,7 @@ async def delete_checkpoint(actor: Actor, checkpoint_uuid: UUID, project_id: int
 
 @db.atomic(statement_timeout="1min")
 async def _delete(checkpoint: Generation) -> Generation:
-    await environments.lock(checkpoint.project_id, checkpoint.env_uuid, "UPDATE")
+    await environments.lock(checkpoint.project_id, checkpoint.env_uuid, "NO KEY UPDATE")
     if await snapshots.has_descendants(checkpoint.project_id, checkpoint.uuid):
         raise Conflict("Something stands on this checkpoint: a head, an environment or a later generation.")
     await generations.delete(checkpoint.project_id, checkpoint.uuid)

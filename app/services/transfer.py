@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.domain import names
-from app.domain.errors import BadRequest, BodyTooLarge, DomainError, ValidationFailed
+from app.domain.errors import BadRequest, BodyTooLarge, Busy, DomainError, ValidationFailed
 from app.domain.json_text import check_storable, parse_json
 from app.domain.model import PROJECT_KIND, Actor, At, Origin
 from app.domain.policy import Operation
@@ -47,7 +47,16 @@ async def import_documents(actor: Actor, project_id: int, env: str | None, chunk
     """
     await access.authorize(actor, project_id, Operation.WRITE)
     await access.environment_in_context(project_id, env)
-    async with _importing, db.transaction(statement_timeout=TIMEOUT):
+    async with _importing:
+        try:
+            return await _import(actor, project_id, env, chunks)
+        except db.RETRIABLE as error:
+            # The lines have been read and cannot be read again; only the sender can repeat them.
+            raise Busy from error
+
+
+async def _import(actor: Actor, project_id: int, env: str | None, chunks: AsyncIterator[bytes]) -> Imported:
+    async with db.transaction(statement_timeout=TIMEOUT):
         await bulk.prepare()
         lines = await _stage(chunks)
         if repeated := await bulk.repeated_name():

@@ -47,7 +47,7 @@ async def lock_for_write(seen: Environment, *, exclusive: bool = False) -> Targe
     head = await head_of(seen)
     status = lifecycle.status_after_write(seen)
     moves = exclusive or head.sealed or status is not seen.status
-    locked = await environments.lock(seen.project_id, seen.uuid, "UPDATE" if moves else "SHARE")
+    locked = await environments.lock(seen.project_id, seen.uuid, "NO KEY UPDATE" if moves else "SHARE")
     if locked is None or (locked.head_uuid, locked.status) != (seen.head_uuid, seen.status):
         raise db.Retry
     return Target(locked, head, status)
@@ -55,7 +55,7 @@ async def lock_for_write(seen: Environment, *, exclusive: bool = False) -> Targe
 
 async def lock_exclusively(seen: Environment) -> Target:
     """Lock an environment that is to be moved, archived or checkpointed. Raises EnvironmentArchived, Retry."""
-    locked = await environments.lock(seen.project_id, seen.uuid, "UPDATE")
+    locked = await environments.lock(seen.project_id, seen.uuid, "NO KEY UPDATE")
     if locked is None:
         raise db.Retry
     if locked.status is EnvStatus.ARCHIVED:

@@ -52,7 +52,7 @@ class Retry(Exception):
     """What was read is no longer so; the whole transaction is to be run again."""
 
 
-_RETRIABLE: Final = (
+RETRIABLE: Final = (
     Retry,
     asyncpg.SerializationError,
     asyncpg.DeadlockDetectedError,
@@ -182,7 +182,7 @@ def atomic(
                 try:
                     async with transaction(isolation, statement_timeout=statement_timeout):
                         return await function(*args, **kwargs)
-                except _RETRIABLE as error:
+                except RETRIABLE as error:
                     if attempt == ATTEMPTS:
                         raise Busy from error
                 await asyncio.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311

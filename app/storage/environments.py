@@ -89,8 +89,12 @@ async def production(project_id: int) -> Environment:
     return from_row(row)
 
 
-async def lock(project_id: int, uuid: UUID, mode: Literal["SHARE", "UPDATE"]) -> Environment | None:
-    """Return the environment, locked: SHARE for who writes into it, UPDATE for who moves it."""
+async def lock(project_id: int, uuid: UUID, mode: Literal["SHARE", "NO KEY UPDATE"]) -> Environment | None:
+    """Return the environment, locked: SHARE for who writes into it, NO KEY UPDATE for who moves it.
+
+    A plain UPDATE lock would also wait for, and deadlock with, the foreign keys that point to the anchor: those
+    of deferred constraints are looked at on COMMIT, when the counter is locked already.
+    """
     row = await db.fetchrow(
         f"SELECT {COLUMNS} FROM environment env WHERE env.project_id = $1 AND env.uuid = $2 FOR {mode}",
         project_id,
