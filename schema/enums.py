@@ -1,6 +1,7 @@
 """The closed sets of the domain as GraphQL enums."""
 
 from app.domain.model import EntityStatus, EnvStatus, EnvType, GenerationKind, Origin, Plan, Role, Scope
+from app.domain.segments import Operator
 from schema.describe import describe_enum
 
 describe_enum(
@@ -96,5 +97,19 @@ describe_enum(
         EntityStatus.ADDED: "Only the newer state has it.",
         EntityStatus.REMOVED: "Only the older state has it.",
         EntityStatus.MODIFIED: "Both have it, with different content.",
+    },
+)
+describe_enum(
+    Operator,
+    "RuleOperator",
+    "How a rule compares a field. Types never coerce; a field that is missing satisfies NEQ and NOT_IN only.",
+    {
+        Operator.EQ: "The field equals the value, digits included.",
+        Operator.NEQ: "The field does not equal the value.",
+        Operator.IN: "The field is in the list.",
+        Operator.NOT_IN: "The field is not in the list.",
+        Operator.GT: "The field is a larger number.",
+        Operator.LT: "The field is a smaller number.",
+        Operator.CONTAINS: "The field is a string with the value in it, or an array with the value among its items.",
     },
 )

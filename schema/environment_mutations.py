@@ -7,6 +7,7 @@ from uuid import UUID
 import strawberry
 
 from app.domain.model import EnvType
+from app.domain.segments import Operator
 from app.domain.values import MISSING, Value
 from app.services import environments as service
 from app.services.branching import Fork, ForkOptions
@@ -16,6 +17,7 @@ from schema.describe import mutation
 from schema.environments import EnvironmentNode
 from schema.errors import EnvironmentNameTaken, Forbidden, InvalidTransition, NotFound, ValidationFailed
 from schema.generations import GenerationNode
+from schema.scalars import JSON, given
 
 
 @strawberry.input(description="One step of a canary rollout.")
@@ -37,6 +39,17 @@ class RolloutStepInput:
         return {"weight": self.weight, "pause_minutes": self.pause_minutes, **asked}
 
 
+@strawberry.input(description="One condition on a user's document; several must all hold.")
+class RuleInput:
+    field_: str = strawberry.field(name="field", description="Dotted path into the document.")
+    op: Operator = strawberry.field(description="How to compare.")
+    value: JSON = strawberry.field(description="What to compare with.")
+
+    def rule(self) -> Value:
+        """Return the rule as segments hold it."""
+        return {"field": self.field_, "op": self.op.value, "value": given(self.value)}
+
+
 @strawberry.input(description="What to fork, and how.")
 class ForkEnvironmentInput:
     project_id: int | None = strawberry.field(
@@ -49,6 +62,9 @@ class ForkEnvironmentInput:
     )
     user_uuids: list[str] | None = strawberry.field(
         default=None, description="Keys of the only users that it shall show; left out: all."
+    )
+    user_rules: list[RuleInput] | None = strawberry.field(
+        default=None, description="Rules that the only users that it shall show match now; not with `userUuids`."
     )
     rollout_steps: list[RolloutStepInput] | None = strawberry.field(
         default=None, description="Steps of its canary rollout; left out: 5, 20, 50 and 100 percent."
@@ -67,6 +83,7 @@ class ForkEnvironmentInput:
             env_type=self.env_type,
             parent_env_uuid=self.parent_env_uuid,
             user_uuids=self.user_uuids,
+            user_rules=[rule.rule() for rule in self.user_rules] if self.user_rules is not None else None,
             rollout_steps=_steps(self.rollout_steps) if self.rollout_steps is not None else None,
             shadow_writes=self.shadow_writes,
             expires_at=self.expires_at,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import StrEnum
 from typing import Final
 
 from app.domain.errors import ValidationFailed
@@ -10,6 +11,16 @@ from app.domain.pointer import Path, parse_dotted
 from app.domain.values import MISSING, State, Value, lookup, same
 
 MAX_RULES: Final = 100
+
+
+class Operator(StrEnum):
+    EQ = "eq"
+    NEQ = "neq"
+    IN = "in"
+    NOT_IN = "not_in"
+    GT = "gt"
+    LT = "lt"
+    CONTAINS = "contains"
 
 
 def _number(value: State) -> int | Decimal | None:
@@ -37,13 +48,13 @@ def _contains(found: State, value: Value) -> bool:
 
 
 OPERATORS: Final[Mapping[str, Callable[[State, Value], bool]]] = {
-    "eq": same,
-    "neq": lambda found, value: not same(found, value),
-    "in": _is_in,
-    "not_in": lambda found, value: not _is_in(found, value),
-    "gt": _greater,
-    "lt": _less,
-    "contains": _contains,
+    Operator.EQ: same,
+    Operator.NEQ: lambda found, value: not same(found, value),
+    Operator.IN: _is_in,
+    Operator.NOT_IN: lambda found, value: not _is_in(found, value),
+    Operator.GT: _greater,
+    Operator.LT: _less,
+    Operator.CONTAINS: _contains,
 }
 
 

@@ -34,23 +34,21 @@ async def fork(data: JSONBody[ForkRequest], actor: Caller, project_id: ImpliedPr
 
 
 def _options(data: ForkRequest) -> ForkOptions:
-    user_uuids = None
+    user_uuids = user_rules = None
     if data.user_filter is not None:
         if data.segment_id is not None:
             raise BadRequest("A fork takes a user_filter or a segment_id, not both.")
         if (data.user_filter.rules is None) == (data.user_filter.user_uuids is None):
             raise BadRequest("A user_filter has either rules or user_uuids.", path="/user_filter")
-        user_uuids = data.user_filter.user_uuids
-    if data.segment_id is not None or (data.user_filter is not None and user_uuids is None):
-        raise ValidationFailed(
-            "Users are chosen by user_filter.user_uuids here; rules and segments are not known yet.",
-            path="/segment_id" if data.segment_id is not None else "/user_filter/rules",
-        )
+        user_uuids, user_rules = data.user_filter.user_uuids, data.user_filter.rules
+    if data.segment_id is not None:
+        raise ValidationFailed("This project has no segment with that id.", path="/segment_id")
     return ForkOptions(
         env_name=data.env_name,
         env_type=data.env_type,
         parent_env_uuid=data.parent_env_uuid,
         user_uuids=user_uuids,
+        user_rules=user_rules,
         rollout_steps=data.rollout_steps,
         shadow_writes=data.shadow_writes,
         expires_at=data.expires_at,

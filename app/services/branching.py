@@ -31,12 +31,17 @@ MAX_DEPTH: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class ForkOptions:
-    """What to fork and how. ``user_uuids`` limits the users that the fork shows to those."""
+    """What to fork and how.
+
+    ``user_uuids`` limits the users that the fork shows to those, ``user_rules`` to those that match a segment's
+    rules when it is made.
+    """
 
     env_name: str
     env_type: EnvType = EnvType.SANDBOX
     parent_env_uuid: UUID | None = None
     user_uuids: Sequence[str] | None = None
+    user_rules: Sequence[Value] | None = None
     rollout_steps: list[Value] | None = None
     shadow_writes: bool = False
     expires_at: datetime | None = None
@@ -77,10 +82,16 @@ async def branch(actor: Actor, source: Environment, parent: Generation, options:
     forked_count = await snapshots.count_shown(generation)
     layer_uuid, version = await _project_layer(actor, generation)
     await generations.set_version(parent.project_id, generation.uuid, version)
-    user_filter = None if options.user_uuids is None else dumps({"user_uuids": list(options.user_uuids)})
+    user_filter = None if options.user_uuids is None else dumps(_user_filter(options))
     manifest_uuid = await snapshots.add_manifest(generation, parent, forked_count, user_filter, actor.name)
     saved = await environments.get([environment.project_id], environment.uuid)
     return Fork(saved or environment, replace(generation, version=version), layer_uuid, forked_count, manifest_uuid)
+
+
+def _user_filter(options: ForkOptions) -> dict[str, object]:
+    if options.user_rules is not None:
+        return {"rules": list(options.user_rules)}
+    return {"user_uuids": list(options.user_uuids or ())}
 
 
 def _new_environment(source: Environment, options: ForkOptions) -> Environment:

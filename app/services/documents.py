@@ -12,11 +12,8 @@ from app.domain.errors import (
     EnvironmentNotFound,
     PathNotFound,
     UnknownKind,
-    ValidationFailed,
-    ValueNotStorable,
     VersionConflict,
 )
-from app.domain.json_text import check_storable
 from app.domain.layers import canonical_layer, resolve, version_tag
 from app.domain.model import PROJECT_KIND, Actor, At, Change, Document, EnvStatus, Origin
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
@@ -33,7 +30,6 @@ from app.storage.changes import Recorded
 from app.storage.codec import encode_document
 from app.storage.layers import Stack
 
-MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 _FILTERED_PAGE: Final = 200
 
 merge_cache = MergeCache(64 * 1024 * 1024)
@@ -267,7 +263,7 @@ async def _write_once(
     stack = (await layers.stacks_of(project_id, target.head.uuid, [entity.uuid]))[entity.uuid]
     before = stack.state
     _check_expected(expected, before, stack.version)
-    after = _checked(kind, change(before))
+    after = writing.check_document(kind, change(before))
     if same(before, after):
         return Written(stack.document(), None, created=False)
     recorded = await writing.write(actor, target, [writing.DocumentWrite(stack, after)], Origin.WRITE)
@@ -300,20 +296,6 @@ def _check_expected(expected: Expected, state: State, version: str) -> None:
         raise VersionConflict(expected.version, version if exists else None)
     if expected.exists is not None and expected.exists != exists:
         raise VersionConflict("*" if expected.exists else "none", version if exists else None)
-
-
-def _checked(kind: str, state: State) -> State:
-    if state is MISSING:
-        return state
-    if kind == PROJECT_KIND and not isinstance(state, dict):
-        raise ValidationFailed("The project document is an object.", field="data")
-    check_storable(state)
-    size = len(encode_document(state))
-    if size > MAX_DOCUMENT_BYTES:
-        raise ValueNotStorable(
-            f"The document would have {size:,} bytes; at most {MAX_DOCUMENT_BYTES:,} can be stored.", path=""
-        )
-    return state
 
 
 def _put_at(state: State, path: Path, value: Value) -> State:

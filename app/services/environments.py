@@ -13,18 +13,21 @@ from app.domain.errors import (
     WriteWhileRollingOut,
 )
 from app.domain.model import (
+    USER_KIND,
     Actor,
     Environment,
     EnvStatus,
     EnvType,
 )
-from app.domain.names import environment_name
+from app.domain.names import check_key, environment_name
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.policy import Operation
 from app.domain.rollout import check_steps
+from app.domain.segments import Rule, matches
 from app.domain.values import MISSING, Missing, Value
-from app.services import access, writing
+from app.services import access, resolution, writing
 from app.services.branching import Fork, ForkOptions, branch, lock_source
+from app.services.resolution import View
 from app.storage import db, environments, snapshots
 
 MAX_USERS: Final = 100_000
@@ -86,8 +89,7 @@ async def fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
     await access.authorize(actor, project_id, Operation.FORK)
     if options.env_type is EnvType.PRODUCTION:
         raise ValidationFailed("A project has one production environment; fork another type.", field="env_type")
-    if options.user_uuids is not None and len(options.user_uuids) > MAX_USERS:
-        raise ValidationFailed(f"A filter names at most {MAX_USERS:,} users.", field="user_filter")
+    _check_filter(options)
     checked = replace(
         options,
         env_name=environment_name(options.env_name),
@@ -101,7 +103,34 @@ async def fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
 async def _fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
     reference = str(options.parent_env_uuid) if options.parent_env_uuid else None
     source = await lock_source(await access.environment_in_context(project_id, reference))
-    return await branch(actor, source, await writing.head_of(source), options)
+    head = await writing.head_of(source)
+    if options.user_rules is not None:
+        users = await _matching_users(View(source, head), Rule.parse_all(options.user_rules))
+        options = replace(options, user_uuids=users)
+    return await branch(actor, source, head, options)
+
+
+def _check_filter(options: ForkOptions) -> None:
+    if options.user_rules is not None:
+        Rule.parse_all(options.user_rules)
+    if options.user_uuids is not None:
+        if options.user_rules is not None:
+            raise ValidationFailed("A filter has rules or names users, not both.", field="user_filter")
+        if len(options.user_uuids) > MAX_USERS:
+            raise ValidationFailed(f"A filter names at most {MAX_USERS:,} users.", field="user_filter")
+        for key in options.user_uuids:
+            check_key(USER_KIND, key)
+
+
+async def _matching_users(seen: View, rules: Sequence[Rule]) -> list[str]:
+    found: list[str] = []
+    after: tuple[str, str] | None = None
+    while True:
+        page = await resolution.list_page(seen, USER_KIND, writing.CHUNK, after)
+        found += [document.entity.key for document in page if matches(rules, document.state)]
+        if len(page) < writing.CHUNK:
+            return found
+        after = (USER_KIND, page[-1].entity.key)
 
 
 async def update(actor: Actor, env_uuid: UUID, wanted: EnvironmentUpdate, project_id: int | None = None) -> Environment:

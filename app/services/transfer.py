@@ -7,8 +7,8 @@ from typing import Final
 
 from app.domain import names
 from app.domain.errors import BadRequest, BodyTooLarge, Busy, DomainError, ValidationFailed
-from app.domain.json_text import check_storable, parse_json
-from app.domain.model import PROJECT_KIND, Actor, At, Origin
+from app.domain.json_text import parse_json
+from app.domain.model import Actor, At, Origin
 from app.domain.policy import Operation
 from app.domain.values import same
 from app.services import access, resolution, writing
@@ -31,7 +31,7 @@ _importing = asyncio.Semaphore(2)
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """How many lines there were, and what they did to the documents they name."""
+    """How many lines named a document, and what they did to it."""
 
     lines: int
     created: int
@@ -94,18 +94,21 @@ async def _write(opened: Opened, lines: int) -> Imported:
         changed += sum(write.shown_delta == 0 for write in writes)
         await bulk.stage_writes(opened.place, writes)
     first = await bulk.record_staged(opened.place)
-    if first is not None:
+    if first is None:
+        await writing.close_unused(opened)
+    else:
         await writing.settle(opened, first)
     return Imported(lines, created, changed, lines - created - changed)
 
 
 async def _stage(chunks: AsyncIterator[bytes]) -> int:
-    count = held = 0
+    number = count = held = 0
     pending: list[StagedDocument] = []
     async for line in _lines(chunks):
-        count += 1
+        number += 1
         if line.strip():
-            pending.append(_document(count, line))
+            pending.append(_document(number, line))
+            count += 1
             held += len(line)
         if len(pending) >= STAGED_LINES or held > STAGED_BYTES:
             await bulk.stage_documents(pending)
@@ -155,9 +158,7 @@ def _document(number: int, line: bytes) -> StagedDocument:
         if not isinstance(kind, str) or not isinstance(key, str):
             raise ValidationFailed("'kind' and 'key' are strings.")
         names.check_key(names.check_kind(kind), key)
-        if kind == PROJECT_KIND and not isinstance(value["data"], dict):
-            raise ValidationFailed("The project document is an object.")
-        return StagedDocument(number, kind, key, dumps(check_storable(value["data"])))
+        return StagedDocument(number, kind, key, dumps(writing.check_document(kind, value["data"])))
     except DomainError as error:
         error.fields = {**error.fields, "line": number}
         error.message = f"Line {number}: {error.message}"

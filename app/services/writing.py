@@ -10,15 +10,18 @@ from typing import Final
 from uuid import uuid4
 
 from app.domain import lifecycle
-from app.domain.errors import EnvironmentArchived
+from app.domain.errors import EnvironmentArchived, ValidationFailed, ValueNotStorable
+from app.domain.json_text import check_storable
 from app.domain.layers import canonical_layer
-from app.domain.model import Actor, Environment, EnvStatus, Generation, GenerationKind, Origin
-from app.domain.values import State
+from app.domain.model import PROJECT_KIND, Actor, Environment, EnvStatus, Generation, GenerationKind, Origin
+from app.domain.values import MISSING, State
 from app.storage import changes, db, environments, generations
 from app.storage.changes import LayerWrite, Place, Recorded
+from app.storage.codec import encode_document
 from app.storage.layers import Stack
 
 CHUNK: Final = 500
+MAX_DOCUMENT_BYTES: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,21 @@ class DocumentWrite:
 
     stack: Stack
     after: State
+
+
+def check_document(kind: str, state: State) -> State:
+    """Return ``state`` if a document of ``kind`` may be that. Raises ValidationFailed, ValueNotStorable."""
+    if state is MISSING:
+        return state
+    if kind == PROJECT_KIND and not isinstance(state, dict):
+        raise ValidationFailed("The project document is an object.", field="data")
+    check_storable(state)
+    size = len(encode_document(state))
+    if size > MAX_DOCUMENT_BYTES:
+        raise ValueNotStorable(
+            f"The document would have {size:,} bytes; at most {MAX_DOCUMENT_BYTES:,} can be stored.", path=""
+        )
+    return state
 
 
 async def lock_for_write(seen: Environment, *, exclusive: bool = False) -> Target:
@@ -108,6 +126,12 @@ async def open_generation(actor: Actor, target: Target, origin: Origin) -> Opene
         actor=actor.name,
     )
     return Opened(target, generation, place)
+
+
+async def close_unused(opened: Opened) -> None:
+    """Take back a generation that was opened for writes which turned out to change nothing."""
+    if opened.generation.uuid != opened.target.head.uuid:
+        await generations.delete(opened.generation.project_id, opened.generation.uuid)
 
 
 def layer_write(opened: Opened, item: DocumentWrite) -> LayerWrite:

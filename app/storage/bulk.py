@@ -102,17 +102,19 @@ async def name_entities(place: Place) -> int:
 
 
 async def _add_entities(place: Place) -> int:
+    # By name, so that two imports that make the same documents wait for one another in one direction.
     return await db.execute(
         "WITH added AS (INSERT INTO entity (project_id, uuid, kind, key, version)"
-        "  SELECT $1, gen_random_uuid(), kind, key, 1 FROM staged_document WHERE entity_uuid IS NULL"
-        "  ON CONFLICT (project_id, kind, key) DO NOTHING RETURNING uuid, kind, key)"
+        "  SELECT $1, gen_random_uuid(), kind, key, 1 FROM staged_document WHERE entity_uuid IS NULL ORDER BY kind, key"
+        "  ON CONFLICT (project_id, kind, key) DO NOTHING RETURNING uuid, kind, key),"
+        " taken AS (DELETE FROM staged_document staged USING added"
+        "  WHERE staged.kind = added.kind AND staged.key = added.key RETURNING staged.line, staged.data, added.uuid)"
         " INSERT INTO staged_write (entity_uuid, layer_uuid, form, data, forward, reverse, layer_reverse,"
         "  shown_delta, entity_version)"
-        " SELECT added.uuid, CASE WHEN $2 THEN added.uuid ELSE gen_random_uuid() END, 'whole', staged.data,"
-        "  jsonb_build_object('set', jsonb_build_object('', staged.data), 'unset', '[]'::jsonb),"
+        " SELECT uuid, CASE WHEN $2 THEN uuid ELSE gen_random_uuid() END, 'whole', data,"
+        "  jsonb_build_object('set', jsonb_build_object('', data), 'unset', '[]'::jsonb),"
         '  \'{"set": {}, "unset": [""]}\', CASE WHEN $2 THEN NULL ELSE \'{"set": {}, "unset": [""]}\'::jsonb END,'
-        "  1, 1 FROM added JOIN staged_document staged ON staged.kind = added.kind AND staged.key = added.key"
-        " ORDER BY staged.line",
+        "  1, 1 FROM taken ORDER BY line",
         place.project_id,
         place.is_root,
     )

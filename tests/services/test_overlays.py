@@ -246,3 +246,26 @@ async def test_an_archived_environment_is_not_compared(shop: Shop) -> None:
         await comparison.diff(shop.actor, shop.production, env)
     with pytest.raises(EnvironmentArchived):
         await comparison.environment_diff(shop.actor, env)
+
+
+async def test_a_filtered_fork_shows_only_the_users_that_match(shop: Shop) -> None:
+    for number in range(6):
+        await shop.put(None, {"tier": "premium" if number % 2 else "free", "n": number}, f"u{number}", "user")
+    rules: list[Value] = [{"field": "tier", "op": "eq", "value": "premium"}, {"field": "n", "op": "gt", "value": 1}]
+    made = await environments.fork(shop.actor, shop.project_id, ForkOptions("rules", user_rules=rules))
+    assert made.forked_count == 2 + 2
+    await shop.put("rules", {"tier": "premium"}, "u0", "user")
+    child = await environments.fork(
+        shop.actor, shop.project_id, ForkOptions("child", parent_env_uuid=made.environment.uuid)
+    )
+    assert child.forked_count == 2 + 3
+    for env in ("rules", "child"):
+        users = await documents.list_documents(shop.actor, shop.project_id, env, "user")
+        assert [item.entity.key for item in users.items] == ["u0", "u3", "u5"]
+    assert (await comparison.environment_diff(shop.actor, made.environment.uuid)).removed == 0
+    unusable: list[list[Value]] = [[{"field": "n", "op": "like", "value": 1}], [{}], [5]]
+    for wrong in unusable:
+        with pytest.raises(ValidationFailed):
+            await environments.fork(shop.actor, shop.project_id, ForkOptions("wrong", user_rules=wrong))
+    with pytest.raises(ValidationFailed):
+        await environments.fork(shop.actor, shop.project_id, ForkOptions("wrong", user_uuids=["a\0"]))
