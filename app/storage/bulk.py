@@ -15,6 +15,7 @@ from app.storage import db
 from app.storage.changes import LayerWrite, Place
 from app.storage.codec import dumps, loads
 from app.storage.layers import stored_form
+from app.storage.lookups import entity_of
 
 ATTEMPTS: Final = 5
 _DOCUMENT_COLUMNS: Final = ("line", "kind", "key", "data")
@@ -85,20 +86,28 @@ async def name_entities(place: Place) -> int:
     total = await db.fetchval("SELECT count(*) FROM staged_document")
     created = 0
     for _ in range(ATTEMPTS):
-        locked = await db.execute(
-            "WITH existing AS MATERIALIZED (SELECT entity.uuid, entity.kind, entity.key FROM staged_document staged"
-            "  JOIN entity ON entity.project_id = $1 AND entity.kind = staged.kind AND entity.key = staged.key"
-            "  WHERE staged.entity_uuid IS NULL ORDER BY entity.uuid FOR NO KEY UPDATE OF entity)"
-            " UPDATE staged_document staged SET entity_uuid = existing.uuid FROM existing"
-            " WHERE staged.kind = existing.kind AND staged.key = existing.key",
-            place.project_id,
-        )
+        locked = await _lock_known(place)
         added = await _add_entities(place)
         created += added
-        total -= locked + added
-        if total == 0:
+        if locked + created == total:
             return created
     raise db.Retry
+
+
+async def _lock_known(place: Place) -> int:
+    # By subquery and not by join: see app/storage/lookups.py.
+    await db.execute(
+        "UPDATE staged_document SET entity_uuid = (SELECT uuid FROM entity WHERE project_id = $1"
+        " AND kind = staged_document.kind AND key = staged_document.key) WHERE entity_uuid IS NULL",
+        place.project_id,
+    )
+    locked: int = await db.fetchval(
+        "SELECT count(*) FROM (SELECT FROM entity WHERE project_id = $1 AND uuid = ANY ("
+        " ARRAY(SELECT entity_uuid FROM staged_document WHERE entity_uuid IS NOT NULL))"
+        " ORDER BY uuid FOR NO KEY UPDATE) known",
+        place.project_id,
+    )
+    return locked
 
 
 async def _add_entities(place: Place) -> int:
@@ -155,11 +164,13 @@ async def record_staged(place: Place) -> int | None:
     """Write what is staged, in the order it was staged; return the first version, None if nothing is."""
     await db.execute("ANALYZE staged_write")
     await db.execute(
-        "WITH versioned AS (UPDATE entity SET version = entity.version + 1 FROM staged_write staged"
-        "  WHERE staged.entity_version IS NULL AND entity.project_id = $1 AND entity.uuid = staged.entity_uuid"
-        "  RETURNING entity.uuid, entity.version)"
-        " UPDATE staged_write staged SET entity_version = versioned.version FROM versioned"
-        " WHERE staged.entity_uuid = versioned.uuid",
+        "UPDATE entity SET version = version + 1 WHERE project_id = $1 AND uuid = ANY (ARRAY("
+        "SELECT entity_uuid FROM staged_write WHERE entity_version IS NULL))",
+        place.project_id,
+    )
+    await db.execute(
+        "UPDATE staged_write SET entity_version = (SELECT version FROM entity WHERE project_id = $1"
+        " AND uuid = staged_write.entity_uuid) WHERE entity_version IS NULL",
         place.project_id,
     )
     await db.execute(
@@ -177,8 +188,8 @@ async def record_staged(place: Place) -> int | None:
         " shown AS (UPDATE generation SET entity_count = entity_count + delta.entities,"
         "  user_count = user_count + delta.users"
         "  FROM counted CROSS JOIN (SELECT coalesce(sum(shown_delta), 0) AS entities,"
-        "   coalesce(sum(shown_delta) FILTER (WHERE entity.kind = 'user'), 0) AS users FROM staged_write"
-        "   JOIN entity ON entity.project_id = $1 AND entity.uuid = staged_write.entity_uuid) delta"
+        "   coalesce(sum(shown_delta) FILTER (WHERE entity.kind = 'user'), 0) AS users"
+        f"  FROM staged_write {entity_of('staged_write')}) delta"
         "  WHERE $6 AND generation.project_id = $1 AND generation.uuid = $2),"
         " written AS (INSERT INTO change (project_id, version, env_uuid, generation_uuid, entity_uuid, entity_version,"
         "  forward, reverse, layer_reverse, origin, actor, created_at)"

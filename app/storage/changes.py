@@ -12,13 +12,14 @@ from app.domain.values import MISSING, State, Value
 from app.storage import db
 from app.storage.codec import dumps, loads
 from app.storage.layers import Stack, stored_form
+from app.storage.lookups import entity_of
 
 COLUMNS: Final = (
     "change.version, change.entity_version, change.generation_uuid, change.env_uuid, change.forward,"
     " change.reverse, change.origin, change.actor, change.created_at, entity.uuid AS entity_uuid, entity.kind,"
     " entity.key"
 )
-FROM: Final = "FROM change JOIN entity ON entity.project_id = change.project_id AND entity.uuid = change.entity_uuid"
+FROM: Final = f"FROM change {entity_of('change')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ WITH input AS (
                               position)
 ), versioned AS (
     UPDATE entity SET version = entity.version + 1 FROM input
-    WHERE entity.project_id = $1 AND entity.uuid = input.entity_uuid
+    WHERE entity.project_id = $1 AND entity.uuid = ANY ($7::uuid[]) AND entity.uuid = input.entity_uuid
     RETURNING entity.uuid, entity.version
 ), written AS (
     INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, parent_uuid, form, data, version)

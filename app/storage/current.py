@@ -21,26 +21,24 @@ FROM environment env
 JOIN generation gen ON gen.project_id = env.project_id AND gen.uuid = env.head_uuid
 LEFT JOIN LATERAL (
     SELECT array_agg(layer.version ORDER BY array_position(gen.path, layer.generation_uuid)) AS versions,
-           entity.kind <> 'user' OR gen.filter_uuid IS NULL OR bool_or(
+           $3 <> 'user' OR gen.filter_uuid IS NULL OR bool_or(
                array_position(gen.path, layer.generation_uuid)
                >= coalesce(array_position(gen.path, gen.filter_uuid), 1)) AS in_sight
-    FROM entity JOIN layer ON layer.project_id = $1 AND layer.entity_uuid = entity.uuid
-        AND layer.generation_uuid = ANY (gen.path)
-    WHERE entity.project_id = $1 AND entity.kind = $3 AND entity.key = $4
-    GROUP BY entity.uuid, entity.kind
+    FROM layer WHERE layer.project_id = $1 AND layer.generation_uuid = ANY (gen.path) AND layer.entity_uuid = {entity}
 ) stack ON true
 LEFT JOIN LATERAL (
     SELECT array_agg(layer.form ORDER BY array_position(gen.path, layer.generation_uuid)) AS forms,
            array_agg(layer.data::text ORDER BY array_position(gen.path, layer.generation_uuid)) AS data
-    FROM entity JOIN layer ON layer.project_id = $1 AND layer.entity_uuid = entity.uuid
-        AND layer.generation_uuid = ANY (gen.path)
-    WHERE entity.project_id = $1 AND entity.kind = $3 AND entity.key = $4
+    FROM layer WHERE layer.project_id = $1 AND layer.generation_uuid = ANY (gen.path) AND layer.entity_uuid = {entity}
       AND (gen.uuid IS DISTINCT FROM $5::uuid OR stack.versions IS DISTINCT FROM $6::bigint[])
 ) contents ON true
 WHERE env.project_id = $1 AND {by}
 ORDER BY env.status = 'archived', env.updated_at DESC LIMIT 1
 """
-_STATEMENTS: Final = {name: _STATEMENT.replace("{by}", condition) for name, condition in _BY.items()}
+_ENTITY: Final = "(SELECT uuid FROM entity WHERE project_id = $1 AND kind = $3 AND key = $4)"
+_STATEMENTS: Final = {
+    name: _STATEMENT.replace("{by}", condition).replace("{entity}", _ENTITY) for name, condition in _BY.items()
+}
 
 
 @dataclass(frozen=True, slots=True)

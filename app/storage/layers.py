@@ -11,6 +11,7 @@ from app.domain.patch import NOTHING, REMOVE, Patch, Replace, from_json, to_json
 from app.domain.values import MISSING, State
 from app.storage import db
 from app.storage.codec import dumps, loads
+from app.storage.lookups import keyed
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +131,10 @@ STACK_COLUMNS: Final = (
     "entity.uuid AS entity_uuid, entity.kind, entity.key, gen.uuid AS gen_uuid, layer.uuid AS layer_uuid,"
     f" layer.generation_uuid, layer.form, layer.data, layer.version, {IN_SIGHT} AS in_sight"
 )
-LAYERS_ON_PATH: Final = (
-    "LEFT JOIN layer ON layer.project_id = entity.project_id AND layer.entity_uuid = entity.uuid"
-    " AND layer.generation_uuid = ANY (gen.path)"
+LAYERS_ON_PATH: Final = keyed(
+    "layer",
+    "layer.project_id = $1 AND layer.entity_uuid = entity.uuid AND layer.generation_uuid = ANY (gen.path)",
+    "LEFT JOIN",
 )
 BY_DEPTH: Final = "array_position(gen.path, layer.generation_uuid)"
 
@@ -158,7 +160,7 @@ async def stacks(project_id: int, keys: Sequence[DocumentKey]) -> list[Stack | N
     rows = await db.fetch(
         f"SELECT {STACK_COLUMNS} FROM unnest($2::uuid[], $3::text[], $4::text[]) AS wanted (generation, kind, key)"
         " JOIN generation gen ON gen.project_id = $1 AND gen.uuid = wanted.generation"
-        " JOIN entity ON entity.project_id = $1 AND entity.kind = wanted.kind AND entity.key = wanted.key"
+        f" {keyed('entity', 'entity.project_id = $1 AND entity.kind = wanted.kind AND entity.key = wanted.key')}"
         f" {LAYERS_ON_PATH} ORDER BY {BY_DEPTH}",
         project_id,
         [key.generation_uuid for key in keys],

@@ -7,6 +7,7 @@ from uuid import UUID
 from app.domain.model import Change, EnvStatus, EnvType, Generation, GenerationKind
 from app.storage import changes, db, generations, layers
 from app.storage.layers import Stack
+from app.storage.lookups import entity_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,7 @@ async def change_pages(
         " CROSS JOIN LATERAL (SELECT * FROM change WHERE change.project_id = $1"
         "  AND change.env_uuid = wanted.env_uuid AND ($3::bigint IS NULL OR change.version < $3)"
         "  ORDER BY change.version DESC LIMIT $4) change"
-        " JOIN entity ON entity.project_id = change.project_id AND entity.uuid = change.entity_uuid"
-        " ORDER BY change.version DESC",
+        f" {entity_of('change')} ORDER BY change.version DESC",
         project_id,
         env_uuids,
         before,
@@ -135,8 +135,7 @@ async def count_checkpoints_of(project_id: int, env_uuids: Sequence[UUID]) -> di
 async def count_changes(project_id: int, kind: str | None, key: str | None) -> int:
     """Return how many changes a kind, a document or the project has."""
     number: int = await db.fetchval(
-        "SELECT count(*) FROM change JOIN entity ON entity.project_id = change.project_id"
-        " AND entity.uuid = change.entity_uuid WHERE change.project_id = $1"
+        f"SELECT count(*) {changes.FROM} WHERE change.project_id = $1"
         " AND ($2::text IS NULL OR entity.kind = $2) AND ($3::text IS NULL OR entity.key = $3)",
         project_id,
         kind,

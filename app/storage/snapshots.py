@@ -11,23 +11,24 @@ from app.domain.patch import REMOVE, Patch, Replace
 from app.domain.values import MISSING
 from app.storage import db
 from app.storage.layers import IN_SIGHT, SHOWN, Stack, group, stored_form
+from app.storage.lookups import entity_of, keyed
 
 # One statement, so that all of it is read at one moment: what has one whole layer is copied by the database,
 # what has to be merged comes back.
+_LAYERS: Final = (
+    "layer.project_id = $1 AND layer.entity_uuid = stack.entity_uuid AND layer.generation_uuid = ANY (gen.path)"
+)
 _COPY: Final = f"""
 WITH stack AS MATERIALIZED (
     SELECT layer.entity_uuid, count(*) AS depth
-    FROM generation gen
-    JOIN layer ON layer.project_id = gen.project_id AND layer.generation_uuid = ANY (gen.path)
-    JOIN entity ON entity.project_id = gen.project_id AND entity.uuid = layer.entity_uuid
+    FROM generation gen JOIN layer ON layer.project_id = $1 AND layer.generation_uuid = ANY (gen.path)
+    {entity_of("layer")}
     WHERE gen.project_id = $1 AND gen.uuid = $2 AND {IN_SIGHT}
     GROUP BY layer.entity_uuid
 ), copied AS (
     INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, parent_uuid, form, data, version)
     SELECT $1, layer.entity_uuid, $3, gen_random_uuid(), layer.uuid, 'whole', layer.data, layer.version
-    FROM generation gen
-    JOIN layer ON layer.project_id = gen.project_id AND layer.generation_uuid = ANY (gen.path)
-    JOIN stack ON stack.entity_uuid = layer.entity_uuid AND stack.depth = 1
+    FROM generation gen JOIN stack ON stack.depth = 1 {keyed("layer", _LAYERS)}
     WHERE gen.project_id = $1 AND gen.uuid = $2 AND layer.form = 'whole'
     RETURNING 1
 )
@@ -36,9 +37,8 @@ SELECT (SELECT count(*) FROM copied) AS copied, entity.uuid AS entity_uuid, enti
        true AS in_sight
 FROM generation gen
 LEFT JOIN stack ON stack.depth > 1
-LEFT JOIN entity ON entity.project_id = gen.project_id AND entity.uuid = stack.entity_uuid
-LEFT JOIN layer ON layer.project_id = gen.project_id AND layer.entity_uuid = entity.uuid
-    AND layer.generation_uuid = ANY (gen.path)
+LEFT {entity_of("stack")}
+{keyed("layer", _LAYERS, "LEFT JOIN")}
 WHERE gen.project_id = $1 AND gen.uuid = $2
 ORDER BY array_position(gen.path, layer.generation_uuid)
 """
@@ -104,14 +104,12 @@ async def add_matching_users(source: Generation, target: Generation, keys: Seque
 # layer does not merge. Under a filter, the users are those that have a row.
 _COUNT: Final = f"""
 WITH gen AS (SELECT $4::uuid[] AS path), touched AS (
-    SELECT DISTINCT entity.project_id, entity.uuid FROM layer
-    JOIN entity ON entity.project_id = $1 AND entity.uuid = layer.entity_uuid
+    SELECT DISTINCT entity.project_id, entity.uuid FROM layer {entity_of("layer")}
     WHERE layer.project_id = $1 AND layer.generation_uuid = ANY ($3::uuid[]) AND layer.form <> 'patch'
       AND (cardinality($5::uuid[]) = 0 OR entity.kind <> 'user')
 ), selected AS (
-    SELECT DISTINCT entity.project_id, entity.uuid FROM layer
-    JOIN entity ON entity.project_id = $1 AND entity.uuid = layer.entity_uuid AND entity.kind = 'user'
-    WHERE layer.project_id = $1 AND layer.generation_uuid = ANY ($5::uuid[])
+    SELECT DISTINCT entity.project_id, entity.uuid FROM layer {entity_of("layer")}
+    WHERE layer.project_id = $1 AND layer.generation_uuid = ANY ($5::uuid[]) AND entity.kind = 'user'
 )
 SELECT base.entity_count - CASE WHEN cardinality($5::uuid[]) > 0 THEN base.user_count ELSE 0 END
     + (SELECT coalesce(sum(coalesce({SHOWN}, false)::int - EXISTS (SELECT FROM layer WHERE layer.project_id = $1
@@ -166,13 +164,12 @@ async def may_differ(a: Generation, b: Generation) -> list[Entity]:
     only_a = [uuid for uuid in a.path if uuid not in b.path]
     only_b = [uuid for uuid in b.path if uuid not in a.path]
     rows = await db.fetch(
-        "SELECT entity.uuid, entity.kind, entity.key FROM layer"
-        " JOIN entity ON entity.project_id = layer.project_id AND entity.uuid = layer.entity_uuid"
-        " WHERE layer.project_id = $1 AND layer.generation_uuid = ANY ($2::uuid[] || $3::uuid[])"
-        " GROUP BY entity.uuid, entity.kind, entity.key"
-        " HAVING NOT (count(*) = 2 AND bool_and(layer.form = 'whole')"
-        "  AND count(*) FILTER (WHERE layer.generation_uuid = ANY ($2::uuid[])) = 1"
-        "  AND count(DISTINCT layer.data::text) = 1)"
+        "WITH candidate AS MATERIALIZED (SELECT layer.entity_uuid FROM layer"
+        "  WHERE layer.project_id = $1 AND layer.generation_uuid = ANY ($2::uuid[] || $3::uuid[])"
+        "  GROUP BY layer.entity_uuid HAVING NOT (count(*) = 2 AND bool_and(layer.form = 'whole')"
+        "   AND count(*) FILTER (WHERE layer.generation_uuid = ANY ($2::uuid[])) = 1"
+        "   AND count(DISTINCT layer.data::text) = 1))"
+        f" SELECT entity.uuid, entity.kind, entity.key FROM candidate {entity_of('candidate')}"
         " ORDER BY entity.kind, entity.key",
         a.project_id,
         only_a,
