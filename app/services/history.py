@@ -1,10 +1,11 @@
 """History: what changed, and who set a value."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from app.domain import names
 from app.domain.errors import DocumentNotFound
-from app.domain.model import PROJECT_KIND, Actor, Change, Generation
+from app.domain.model import PROJECT_KIND, Actor, Change, Entity, Generation
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.patch import Patch, Replace
 from app.domain.pointer import Path, format_pointer
@@ -70,22 +71,32 @@ async def blame_in(generation: Generation, kind: str, key: str, path: Path) -> C
         raise DocumentNotFound(kind, key)
     if lookup(stack.state, path) is MISSING:
         return None
-    pointer = format_pointer(path)
-    covering = _covering(stack, path)
     known = await generations.get_many(generation.project_id, generation.ancestors)
+    patches = {layer.generation_uuid: layer.patch for layer in stack.layers}
     until: int | None = None
-    for uuid in reversed(generation.ancestors):
-        if uuid in covering or uuid not in generation.path:
-            found = await changes.last_touching(generation.project_id, stack.entity.uuid, uuid, pointer, until)
+    while True:
+        found = await _last_touching(generation, stack.entity, patches, path, until)
+        base = known[generation.path[0]]
+        copied = stack.layers[0] if stack.layers else None
+        if found is not None or base.parent_uuid is None or copied is None or copied.generation_uuid != base.uuid:
+            return found
+        # What a checkpoint copied is as old as its layer; what was written above it later is not in it.
+        until = await changes.version_of(stack.entity, copied.version)
+        generation = known[base.parent_uuid]
+        stack = (await layers.stacks_of(generation.project_id, generation.uuid, [stack.entity.uuid]))[stack.entity.uuid]
+        patches = await resolution.patches_at(generation, stack, until)
+
+
+async def _last_touching(
+    generation: Generation, entity: Entity, patches: Mapping[UUID, Patch], path: Path, until: int | None
+) -> Change | None:
+    pointer = format_pointer(path)
+    for uuid in reversed(generation.path):
+        if uuid in patches and _touches(patches[uuid], path):
+            found = await changes.last_touching(generation.project_id, entity.uuid, uuid, pointer, until)
             if found is not None:
                 return found
-        if known[uuid].is_checkpoint:
-            until = min(known[uuid].version, until) if until is not None else known[uuid].version
     return None
-
-
-def _covering(stack: Stack, path: Path) -> set[UUID]:
-    return {layer.generation_uuid for layer in stack.layers if _touches(layer.patch, path)}
 
 
 def _touches(patch: Patch, path: Path) -> bool:

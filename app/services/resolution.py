@@ -16,7 +16,7 @@ from app.storage import changes, generations, layers
 from app.storage.changes import LayerHistory
 from app.storage.layers import DocumentKey, Stack
 
-__all__ = ["DocumentKey", "View", "documents", "list_page", "view"]
+__all__ = ["DocumentKey", "View", "documents", "list_page", "patches_at", "view"]
 
 _WOUND_BACK_PAGE: Final = 200
 
@@ -122,11 +122,23 @@ async def wound_back(seen: View, stacks: Sequence[Stack]) -> list[Document]:
     return [_undone(seen.version, generation, stack, by_entity.get(stack.entity.uuid, [])) for stack in stacks]
 
 
-def _undone(version: int, generation: Generation, stack: Stack, later: Sequence[LayerHistory]) -> Document:
+async def patches_at(generation: Generation, stack: Stack, version: int) -> dict[UUID, Patch]:
+    """Return, by generation, the layers on a path as they were at a project version, uppermost ancestor first."""
+    later = await changes.since(generation.project_id, [stack.entity.uuid], generation.path, version)
+    values = _values(stack, later)
+    return {uuid: _patch(values[uuid]) for uuid in generation.path if values.get(uuid, MISSING) is not MISSING}
+
+
+def _values(stack: Stack, later: Sequence[LayerHistory]) -> dict[UUID, State]:
     values: dict[UUID, State] = {layer.generation_uuid: changes.layer_value(layer.patch) for layer in stack.layers}
     for history in later:
         value = values.get(history.generation_uuid, MISSING)
         values[history.generation_uuid] = _before(value, history)
+    return values
+
+
+def _undone(version: int, generation: Generation, stack: Stack, later: Sequence[LayerHistory]) -> Document:
+    values = _values(stack, later)
     path = [values[uuid] for uuid in generation.path if values.get(uuid, MISSING) is not MISSING]
     own = values.get(generation.uuid, MISSING)
     in_sight = _in_sight(generation, stack, values)

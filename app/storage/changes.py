@@ -183,6 +183,17 @@ async def current_version(project_id: int) -> int:
     return version
 
 
+async def version_of(entity: Entity, entity_version: int) -> int:
+    """Return the project version of the change that gave ``entity`` that version of its own."""
+    version: int = await db.fetchval(
+        "SELECT version FROM change WHERE project_id = $1 AND entity_uuid = $2 AND entity_version = $3",
+        entity.project_id,
+        entity.uuid,
+        entity_version,
+    )
+    return version
+
+
 async def version_at(project_id: int, time: datetime) -> int | None:
     """Return the version of the last change at or before ``time``, or None if the project has none so old."""
     version: int | None = await db.fetchval(
