@@ -14,29 +14,30 @@ from app.storage.layers import IN_SIGHT, SHOWN, Stack, group, stored_form
 from app.storage.lookups import entity_of, keyed
 
 # One statement, so that all of it is read at one moment: what has one whole layer is copied by the database,
-# what has to be merged comes back.
+# what has to be merged comes back, and under a filter what shows nothing.
 _LAYERS: Final = (
     "layer.project_id = $1 AND layer.entity_uuid = stack.entity_uuid AND layer.generation_uuid = ANY (gen.path)"
 )
 _COPY: Final = f"""
 WITH stack AS MATERIALIZED (
-    SELECT layer.entity_uuid, count(*) AS depth
+    SELECT layer.entity_uuid, count(*) = 1 AND bool_and(layer.form = 'whole') AS is_plain
     FROM generation gen JOIN layer ON layer.project_id = $1 AND layer.generation_uuid = ANY (gen.path)
     {entity_of("layer")}
     WHERE gen.project_id = $1 AND gen.uuid = $2 AND {IN_SIGHT}
-    GROUP BY layer.entity_uuid
+    GROUP BY layer.entity_uuid, gen.filter_uuid
+    HAVING count(*) > 1 OR bool_and(layer.form = 'whole') OR gen.filter_uuid IS NOT NULL
 ), copied AS (
     INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, parent_uuid, form, data, version)
     SELECT $1, layer.entity_uuid, $3, gen_random_uuid(), layer.uuid, 'whole', layer.data, layer.version
-    FROM generation gen JOIN stack ON stack.depth = 1 {keyed("layer", _LAYERS)}
-    WHERE gen.project_id = $1 AND gen.uuid = $2 AND layer.form = 'whole'
+    FROM generation gen JOIN stack ON stack.is_plain {keyed("layer", _LAYERS)}
+    WHERE gen.project_id = $1 AND gen.uuid = $2
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM copied) AS copied, entity.uuid AS entity_uuid, entity.kind, entity.key,
        gen.uuid AS gen_uuid, layer.uuid AS layer_uuid, layer.generation_uuid, layer.form, layer.data, layer.version,
        true AS in_sight
 FROM generation gen
-LEFT JOIN stack ON stack.depth > 1
+LEFT JOIN stack ON NOT stack.is_plain
 LEFT {entity_of("stack")}
 {keyed("layer", _LAYERS, "LEFT JOIN")}
 WHERE gen.project_id = $1 AND gen.uuid = $2
