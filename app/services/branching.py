@@ -76,7 +76,7 @@ async def branch(actor: Actor, source: Environment, parent: Generation, options:
         generation = replace(generation, filter_uuid=generation.uuid)
     environment = replace(environment, head_uuid=generation.uuid)
     await environments.add(environment)
-    await generations.add(generation)
+    generation = await generations.add(generation)
     if options.user_uuids is not None:
         await snapshots.add_matching_users(parent, generation, options.user_uuids)
     forked_count = await snapshots.count_shown(generation)

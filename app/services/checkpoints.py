@@ -1,6 +1,8 @@
 """Checkpoints, rollbacks to them, and pins: whole-document snapshots (reference guide, "Checkpoint Flow")."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from secrets import token_hex
 from uuid import UUID
 
 from app.domain.errors import (
@@ -8,6 +10,7 @@ from app.domain.errors import (
     Conflict,
     DepthLimitExceeded,
     SnapshotNotFound,
+    ValidationFailed,
     WriteWhileRollingOut,
 )
 from app.domain.model import (
@@ -123,8 +126,17 @@ async def rollback(
     """
     found = await _checkpoint_by_uuid(actor, checkpoint_uuid, project_id)
     await access.authorize(actor, found.project_id, Operation.FORK)
-    name = environment_name(env_name or f"rollback-{found.label or found.number}-{str(found.uuid)[:8]}"[:200])
+    name = _default_name(found) if env_name is None else environment_name(env_name)
     return await _rollback(actor, found, ForkOptions(env_name=name, env_type=EnvType.SANDBOX))
+
+
+def _default_name(checkpoint: Generation) -> str:
+    # The suffix lets one checkpoint be rolled back to often. A label may have characters that a name must not.
+    suffix = token_hex(4)
+    if checkpoint.label is not None:
+        with suppress(ValidationFailed):
+            return environment_name(f"rollback-{checkpoint.label[:100].strip()}-{suffix}")
+    return f"rollback-{checkpoint.number}-{suffix}"
 
 
 @db.atomic()

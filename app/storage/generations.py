@@ -109,12 +109,13 @@ async def list_page(
     return [from_row(row) for row in rows]
 
 
-async def add(generation: Generation) -> None:
-    """Insert a generation; its clock is the database's."""
-    await db.execute(
-        "INSERT INTO generation (project_id, uuid, number, kind, env_uuid, parent_uuid, ancestors, path, filter_uuid,"
-        " sealed, label, entity_count, version, created_at, created_by)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, clock_timestamp(), $14)",
+async def add(generation: Generation) -> Generation:
+    """Insert a generation and return it as it is stored; its clock is the database's."""
+    row = await db.fetchrow(
+        "INSERT INTO generation AS gen (project_id, uuid, number, kind, env_uuid, parent_uuid, ancestors, path,"
+        " filter_uuid, sealed, label, entity_count, version, created_at, created_by)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, clock_timestamp(), $14)"
+        f" RETURNING {COLUMNS}",
         generation.project_id,
         generation.uuid,
         generation.number,
@@ -130,6 +131,9 @@ async def add(generation: Generation) -> None:
         generation.version,
         generation.created_by,
     )
+    if row is None:
+        raise LookupError("INSERT returned nothing")
+    return from_row(row)
 
 
 async def complete_snapshot(project_id: int, uuid: UUID, entity_count: int, version: int) -> Generation:
