@@ -23,7 +23,9 @@ from tests.services.waiting import until_waiting
 
 async def test_an_import_creates_changes_and_leaves(shop: Shop) -> None:
     await shop.put(None, {"kept": [1]}, "kept")
-    imported = await shop.load(None, page("a", {"new": None}), page("kept", {"kept": [1]}), page("b", [Decimal("1.10")]))
+    imported = await shop.load(
+        None, page("a", {"new": None}), page("kept", {"kept": [1]}), page("b", [Decimal("1.10")])
+    )
     assert (imported.lines, imported.created, imported.changed, imported.unchanged) == (3, 1, 1, 1)
     assert await shop.dump(None, "page") == {
         ("page", "a"): {"new": None},
