@@ -13,7 +13,6 @@ from app.domain.policy import Operation
 from app.domain.values import MISSING, lookup
 from app.services import access, resolution
 from app.storage import changes, entities, generations, layers
-from app.storage.layers import Stack
 
 
 async def list_changes(
