@@ -111,16 +111,17 @@ async def connection() -> AsyncIterator[Connection]:
     if current is not None:
         yield current
         return
-    if _pool is None:
+    pool = _pool
+    if pool is None:
         raise DatabaseUnavailable
     try:
-        acquired = await _pool.acquire(timeout=10)
+        acquired = await pool.acquire(timeout=10)
     except _UNREACHABLE as error:
         raise DatabaseUnavailable from error
     try:
         yield acquired
     finally:
-        await _pool.release(acquired)
+        await pool.release(acquired)
 
 
 @asynccontextmanager
