@@ -121,3 +121,13 @@ patches: Final = _built(_Choices.patch)
 """Canonical patches: no part of one merges nothing, as none does that ``diff`` or ``from_json`` returns."""
 
 paths: Final = _built(_Choices.path)
+
+
+def document_of(drawn: bytes) -> dict[str, Value]:
+    """Return the document that ``documents`` makes of 48 bytes, for programs that draw by themselves."""
+    return _Choices(drawn).document(3)
+
+
+def value_of(drawn: bytes) -> Value:
+    """Return the value that ``values`` makes of 48 bytes."""
+    return _Choices(drawn).value(3)

@@ -2,8 +2,9 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 from unicodedata import normalize
 from uuid import UUID
 
@@ -16,6 +17,8 @@ from app.storage import environments, projects
 
 TRUSTED_SECONDS: Final = 1.0
 MAX_REMEMBERED: Final = 10_000
+
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,20 @@ async def project_ids(actor: Actor, *, fresh: bool = False) -> list[int]:
     return list(await _roles(actor, fresh=fresh))
 
 
-async def visible_projects(actor: Actor, project_id: int | None) -> list[int]:
-    """Return where a UUID may be looked for: in the project named, else in all the actor's projects."""
-    if project_id is None:
-        return await project_ids(actor)
-    await role_in(actor, project_id)
-    return [project_id]
+async def seek(
+    actor: Actor, project_id: int | None, find: Callable[[list[int]], Awaitable[Found | None]]
+) -> Found | None:
+    """Return what ``find`` finds in the project named, else in all the actor's projects. A no is never old.
+
+    Raises ProjectNotFound, Forbidden if a project is named that the actor is not in.
+    """
+    if project_id is not None:
+        await role_in(actor, project_id)
+        return await find([project_id])
+    found = await find(await project_ids(actor))
+    if found is None and not actor.is_key:
+        found = await find(await project_ids(actor, fresh=True))
+    return found
 
 
 async def environment_by_uuid(
@@ -87,9 +98,7 @@ async def environment_by_uuid(
 
     Raises EnvironmentNotFound alike for an unknown UUID and for one of a foreign project.
     """
-    environment = await environments.get(await visible_projects(actor, project_id), uuid)
-    if environment is None and project_id is None and not actor.is_key:
-        environment = await environments.get(await project_ids(actor, fresh=True), uuid)
+    environment = await seek(actor, project_id, lambda ids: environments.get(ids, uuid))
     if environment is None:
         raise EnvironmentNotFound(str(uuid))
     await authorize(actor, environment.project_id, operation)

@@ -85,8 +85,10 @@ async def _fill(source: Generation, snapshot: Generation) -> Generation:
 async def list_checkpoints(
     actor: Actor, project_id: int, *, env_uuid: UUID | None = None, limit: int = 50, cursor: str | None = None
 ) -> Page[Generation]:
-    """Return the project's checkpoints, or those of one environment, newest first."""
+    """Return the project's checkpoints, or those of one environment, newest first. Raises EnvironmentNotFound."""
     await access.authorize(actor, project_id, Operation.READ)
+    if env_uuid is not None:
+        await access.environment_by_uuid(actor, env_uuid, Operation.READ, project_id)
     return await snapshot_page(project_id, GenerationKind.CHECKPOINT, env_uuid, limit, cursor)
 
 
@@ -149,7 +151,7 @@ async def _rollback(actor: Actor, checkpoint: Generation, options: ForkOptions) 
 
 
 async def _checkpoint_by_uuid(actor: Actor, uuid: UUID, project_id: int | None) -> Generation:
-    found = await generations.get(await access.visible_projects(actor, project_id), uuid)
+    found = await access.seek(actor, project_id, lambda ids: generations.get(ids, uuid))
     if found is None or not found.is_checkpoint:
         raise CheckpointNotFound
     return found
@@ -183,7 +185,7 @@ async def snapshot(
 ) -> Snapshot:
     """Return a pinned state and a page of its documents. Raises SnapshotNotFound."""
     check_limit(limit)
-    generation = await generations.get(await access.visible_projects(actor, project_id), pinned_uuid)
+    generation = await access.seek(actor, project_id, lambda ids: generations.get(ids, pinned_uuid))
     if generation is None or generation.kind is not GenerationKind.PIN:
         raise SnapshotNotFound
     await access.authorize(actor, generation.project_id, Operation.READ)

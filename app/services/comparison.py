@@ -73,8 +73,7 @@ async def diff(
     that the other UUID names. Raises StateNotFound, UnknownKind, ValidationFailed.
     """
     check_kind(kind)
-    visible = await access.visible_projects(actor, project_id)
-    places = [await _locate(visible, uuid) for uuid in (a, b)]
+    places = [await _locate(actor, project_id, uuid) for uuid in (a, b)]
     if places[0].project_id != places[1].project_id:
         raise StateNotFound(b)
     await access.authorize(actor, places[0].project_id, Operation.READ)
@@ -83,8 +82,8 @@ async def diff(
     return Compared(old, new, difference(old, new))
 
 
-async def _locate(project_ids: Sequence[int], uuid: UUID) -> Located:
-    place = await snapshots.locate(project_ids, uuid)
+async def _locate(actor: Actor, project_id: int | None, uuid: UUID) -> Located:
+    place = await access.seek(actor, project_id, lambda ids: snapshots.locate(ids, uuid))
     if place is None:
         raise StateNotFound(uuid)
     if place.is_removed:
@@ -121,7 +120,7 @@ async def environment_diff(
     if environment.status is EnvStatus.ARCHIVED:
         raise EnvironmentArchived(env_uuid)
     new = await writing.head_of(environment)
-    old = await _against(environment.project_id, against)
+    old = await _against(actor, environment.project_id, against)
     after = decode_cursor(cursor, str, str) if cursor else None
     counts = dict.fromkeys(EntityStatus, 0)
     page: list[EntityDifference] = []
@@ -140,10 +139,10 @@ async def environment_diff(
     )
 
 
-async def _against(project_id: int, uuid: UUID | None) -> Generation:
+async def _against(actor: Actor, project_id: int, uuid: UUID | None) -> Generation:
     if uuid is None:
         return await writing.head_of(await environments.production(project_id))
-    place = await _locate([project_id], uuid)
+    place = await _locate(actor, project_id, uuid)
     generation = await generations.get([project_id], place.generation_uuid)
     if generation is None or place.entity is not None:
         raise StateNotFound(uuid)

@@ -83,7 +83,8 @@ async def _revert(actor: Actor, seen: Environment, scope: _Scope) -> Reverted:
 
 
 async def _entities(target: Target, shown: Generation, scope: _Scope) -> list[Entity]:
-    candidates = await snapshots.may_differ(target.head, shown)
+    # A filter of the parent can hide what it has no other reason to show differently.
+    candidates = await snapshots.may_differ(target.head, shown, in_sight=shown.filter_uuid is None)
     if scope.kind is None:
         return candidates
     if scope.key is None:

@@ -30,7 +30,7 @@ async def tree(actor: Actor, project_id: int, root_uuid: UUID | None = None) -> 
 
 async def generation(actor: Actor, uuid: UUID, project_id: int | None = None) -> Generation:
     """Return a generation, snapshots included. Raises GenerationNotFound."""
-    found = await generations.get(await access.visible_projects(actor, project_id), uuid)
+    found = await access.seek(actor, project_id, lambda ids: generations.get(ids, uuid))
     if found is None:
         raise GenerationNotFound(f"There is no generation {uuid} here.")
     await access.authorize(actor, found.project_id, Operation.READ)

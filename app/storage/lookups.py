@@ -1,8 +1,7 @@
 """Joins by key that the planner cannot turn into anything else.
 
-Until the statistics know a project, PostgreSQL takes ``project_id = 3`` for one row, and then reads all of a
-large project again for each row of the other side, since one row costs nothing. OFFSET 0 keeps the lookup a
-subquery of its own, where the whole key is always used.
+Where it expects few rows, PostgreSQL may read all of a project again for each row of the other side. OFFSET 0
+keeps the lookup a subquery of its own, where the whole key is used.
 """
 
 

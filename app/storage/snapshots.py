@@ -156,18 +156,18 @@ async def has_descendants(project_id: int, generation_uuid: UUID) -> bool:
     return found
 
 
-async def may_differ(a: Generation, b: Generation) -> list[Entity]:
+async def may_differ(a: Generation, b: Generation, *, in_sight: bool = True) -> list[Entity]:
     """Return, by kind and key, the entities that two generations may show differently.
 
-    Only layers on one of the two paths can make a difference; where each side has one whole layer and the two
-    are equal to the digit, there is none.
+    Only layers on one of the two paths can make a difference. Where each side has one whole layer, equal to the
+    digit, there is none; ``in_sight=False`` returns those too, for who asks what a filter hides.
     """
     only_a = [uuid for uuid in a.path if uuid not in b.path]
     only_b = [uuid for uuid in b.path if uuid not in a.path]
     rows = await db.fetch(
         "WITH candidate AS MATERIALIZED (SELECT layer.entity_uuid FROM layer"
         "  WHERE layer.project_id = $1 AND layer.generation_uuid = ANY ($2::uuid[] || $3::uuid[])"
-        "  GROUP BY layer.entity_uuid HAVING NOT (count(*) = 2 AND bool_and(layer.form = 'whole')"
+        "  GROUP BY layer.entity_uuid HAVING NOT ($4 AND count(*) = 2 AND bool_and(layer.form = 'whole')"
         "   AND count(*) FILTER (WHERE layer.generation_uuid = ANY ($2::uuid[])) = 1"
         "   AND count(DISTINCT layer.data::text) = 1))"
         f" SELECT entity.uuid, entity.kind, entity.key FROM candidate {entity_of('candidate')}"
@@ -175,6 +175,7 @@ async def may_differ(a: Generation, b: Generation) -> list[Entity]:
         a.project_id,
         only_a,
         only_b,
+        in_sight,
     )
     return [Entity(a.project_id, row["uuid"], row["kind"], row["key"]) for row in rows]
 

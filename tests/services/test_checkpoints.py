@@ -11,7 +11,7 @@ from app.domain.errors import (
     SnapshotNotFound,
     ValidationFailed,
 )
-from app.domain.model import At
+from app.domain.model import At, Generation
 from app.services import backups, checkpoints, documents, environments, tree
 from tests.services.shop import Shop
 
@@ -128,7 +128,7 @@ async def test_a_checkpoint_is_deleted_if_nothing_stands_on_it(shop: Shop) -> No
 async def test_checkpoints_are_listed_newest_first_in_pages(shop: Shop) -> None:
     env = await shop.fork("env")
     taken = [await shop.checkpoint(env if number % 2 else shop.production) for number in range(5)]
-    read = []
+    read: list[Generation] = []
     cursor = None
     while True:
         page = await checkpoints.list_checkpoints(shop.actor, shop.project_id, limit=2, cursor=cursor)

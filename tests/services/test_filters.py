@@ -142,3 +142,14 @@ async def test_who_is_out_of_sight_can_be_made_anew(users: Shop) -> None:
     assert await users.keys("env", "user") == ["u1"]
     await environments.archive(users.actor, env)
     assert await users.state(None, "u0", "user") == {"n": 0}
+
+
+@pytest.mark.parametrize("kind", [None, "user"])
+async def test_reverting_to_a_parent_that_has_a_user_out_of_sight(users: Shop, kind: str | None) -> None:
+    base = await users.fork("base", users=["u1"])
+    child = await users.fork("child", base, users=["u1"])
+    await users.put("child", {"n": 0}, "u0", "user")
+    await users.checkpoint(child)
+    assert await users.keys("child", "user") == ["u0", "u1"]
+    await revert.revert(users.actor, child, kind=kind, key="u0" if kind else None)
+    assert await users.keys("child", "user") == ["u1"]

@@ -1,0 +1,324 @@
+"""Who is let in: every function of the services asks the one policy, and gives nothing away to others."""
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid4
+
+import pytest
+
+import app.services
+from app.domain import policy
+from app.domain.errors import DomainError, Forbidden, NotFound, ProjectNotFound, TokenKindForbidden
+from app.domain.model import Actor, Project, Role, Scope
+from app.domain.policy import POLICY, Operation
+from app.services import access, api_keys, backups, checkpoints, documents, environments, history, projects, tree
+from app.services.branching import ForkOptions
+from app.services.environments import EnvironmentUpdate
+from app.storage import db
+from tests.conftest import MakeActor
+from tests.services.shop import Shop
+
+Function = Callable[..., Awaitable[object]]
+
+INSIDE = {"access", "branching", "cache", "failures", "identity", "operator", "resolution", "tokens", "writing"}
+"""Modules that services are made of; they are called by who was let in already, or by who asks to be let in."""
+
+WITHOUT_PROJECT = {"projects.create", "projects.list_projects"}
+CALLED_INSIDE = {"checkpoints.snapshot_beside"}
+
+READS = (
+    "backups.list_backups checkpoints.list_checkpoints checkpoints.snapshot comparison.diff"
+    " comparison.environment_diff documents.list_documents documents.read documents.read_body environments.find"
+    " environments.get environments.list_environments history.blame history.list_changes projects.get"
+    " transfer.export_documents tree.generation tree.tree"
+).split()
+OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
+    "api_keys.create": Operation.MANAGE_KEYS,
+    "api_keys.list_keys": Operation.MANAGE_KEYS,
+    "api_keys.revoke": Operation.MANAGE_KEYS,
+    "backups.backup": Operation.BACKUP,
+    "backups.restore": Operation.RESTORE,
+    "checkpoints.checkpoint": Operation.CHECKPOINT,
+    "checkpoints.delete_checkpoint": Operation.CHECKPOINT,
+    "checkpoints.pin": Operation.CHECKPOINT,
+    "checkpoints.rollback": Operation.FORK,
+    "documents.delete": Operation.WRITE,
+    "documents.merge": Operation.WRITE,
+    "documents.patch": Operation.WRITE,
+    "documents.put": Operation.WRITE,
+    "environments.archive": Operation.ARCHIVE,
+    "environments.fork": Operation.FORK,
+    "environments.update": Operation.UPDATE_ENVIRONMENT,
+    "projects.role": None,
+    "revert.revert": Operation.WRITE,
+    "transfer.import_documents": Operation.WRITE,
+}
+"""What each function asks the policy for; ``projects.role`` tells members what they are."""
+
+
+def _functions() -> dict[str, Function]:
+    found: dict[str, Function] = {}
+    for module_info in pkgutil.iter_modules(app.services.__path__):
+        if module_info.name in INSIDE:
+            continue
+        module = importlib.import_module(f"app.services.{module_info.name}")
+        for name, function in vars(module).items():
+            is_own = inspect.isfunction(function) and function.__module__ == module.__name__
+            if is_own and not name.startswith("_") and "actor" in inspect.signature(function).parameters:
+                found[f"{module_info.name}.{name}"] = function
+    return found
+
+
+FUNCTIONS = {name: function for name, function in _functions().items() if name not in CALLED_INSIDE | WITHOUT_PROJECT}
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    if False:
+        yield b""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A project with one of everything, as arguments by the name of the parameter."""
+
+    project_id: int
+    env_uuid: UUID
+    checkpoint_uuid: UUID
+    pinned_uuid: UUID
+    backup_uuid: UUID
+    key_uuid: UUID
+
+    def arguments(self, function: Function, project_id: int | None) -> dict[str, object]:
+        """Return what ``function`` needs; a parameter that is not known here fails."""
+        known: dict[str, object] = {
+            "env": None,
+            "kind": "page",
+            "key": "a",
+            "path": (),
+            "value": {},
+            "patch": {},
+            "operations": [],
+            "chunks": _nothing(),
+            "name": "name",
+            "label": None,
+            "scopes": [Scope.READ],
+            "reference": None,
+            "options": ForkOptions(f"fork-{uuid4()}"),
+            "wanted": EnvironmentUpdate(shadow_writes=True) if "env_uuid" in self._parameters(function) else None,
+            "a": self.env_uuid,
+            "b": self.checkpoint_uuid,
+            "uuid": self.checkpoint_uuid,
+            "env_uuid": self.env_uuid,
+            "checkpoint_uuid": self.checkpoint_uuid,
+            "pinned_uuid": self.pinned_uuid,
+            "backup_uuid": self.backup_uuid,
+            "key_uuid": self.key_uuid,
+        }
+        needed = {name: known[name] for name, default in self._parameters(function).items() if not default}
+        return needed | ({} if project_id is None else {"project_id": project_id})
+
+    @staticmethod
+    def _parameters(function: Function) -> dict[str, bool]:
+        parameters = inspect.signature(function).parameters.values()
+        return {
+            parameter.name: parameter.default is not parameter.empty
+            for parameter in parameters
+            if parameter.name not in ("actor", "project_id")
+        }
+
+    def without(self, uuid: UUID) -> "Place":
+        """Return the place with ``uuid`` wherever a UUID stands."""
+        return replace(self, env_uuid=uuid, checkpoint_uuid=uuid, pinned_uuid=uuid, backup_uuid=uuid, key_uuid=uuid)
+
+
+def _needs_project(function: Function) -> bool:
+    parameter = inspect.signature(function).parameters["project_id"]
+    return parameter.default is parameter.empty
+
+
+@pytest.fixture
+async def place(shop: Shop) -> Place:
+    env = await shop.fork("env")
+    return Place(
+        shop.project_id,
+        env,
+        (await shop.checkpoint(shop.production)).uuid,
+        (await checkpoints.pin(shop.actor, env)).uuid,
+        (await backups.backup(shop.actor, shop.project_id)).uuid,
+        (await api_keys.create(shop.actor, shop.project_id, "key", [Scope.READ])).key.uuid,
+    )
+
+
+def _key(actor: Actor, project_id: int, *scopes: Scope) -> Actor:
+    return replace(actor, name="key", key_uuid=uuid4(), project_id=project_id, scopes=frozenset(scopes))
+
+
+def test_each_operation_has_a_rule_and_each_function_an_operation() -> None:
+    assert set(POLICY) == set(Operation)
+    assert set(FUNCTIONS) == set(OPERATIONS)
+
+
+async def _refused(name: str, calling: Awaitable[object], *kinds: type[DomainError]) -> DomainError:
+    try:
+        await calling
+    except kinds as error:
+        return error
+    except BaseException as error:
+        error.add_note(name)
+        raise
+    pytest.fail(f"{name} refused nothing")
+
+
+async def test_each_function_asks_the_policy_first(shop: Shop, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asked(DomainError):
+        kind = Forbidden.kind
+
+    def ask(actor: Actor, role: Role | None, operation: Operation) -> None:
+        raise Asked(operation)
+
+    monkeypatch.setattr(policy, "check", ask)
+    for name, function in FUNCTIONS.items():
+        calling = function(shop.actor, **place.arguments(function, place.project_id))
+        if OPERATIONS[name] is None:
+            await calling
+        else:
+            assert (await _refused(name, calling, Asked)).message == OPERATIONS[name], name
+
+
+async def test_who_is_not_a_member_finds_no_project(place: Place, make_actor: MakeActor) -> None:
+    stranger = await make_actor()
+    for name, function in FUNCTIONS.items():
+        for project_id in (place.project_id, 2**31 - 1):
+            await _refused(name, function(stranger, **place.arguments(function, project_id)), ProjectNotFound)
+        if not _needs_project(function):
+            known = await _refused(name, function(stranger, **place.arguments(function, None)), NotFound)
+            nowhere = place.without(uuid4()).arguments(function, None)
+            assert type(known) is type(await _refused(name, function(stranger, **nowhere), NotFound))
+
+
+async def test_a_key_of_another_project_is_refused(actor: Actor, place: Place) -> None:
+    other = await projects.create(actor, "Other")
+    key = _key(actor, other.id, *Scope)
+    for name, function in FUNCTIONS.items():
+        await _refused(name, function(key, **place.arguments(function, place.project_id)), Forbidden)
+        if not _needs_project(function):
+            await _refused(name, function(key, **place.arguments(function, None)), NotFound)
+
+
+async def test_what_is_in_another_project_is_as_unknown_as_what_is_nowhere(actor: Actor, place: Place) -> None:
+    own = await projects.create(actor, "Own")
+    for name, function in FUNCTIONS.items():
+        parameters = inspect.signature(function).parameters
+        uuids = [parameter for parameter in parameters if "uuid" in parameter or parameter in ("a", "b")]
+        if not uuids:
+            continue
+        kinds: list[type[DomainError]] = []
+        for foreign in (place, place.without(uuid4())):
+            arguments = foreign.arguments(function, own.id)
+            if "root_uuid" in parameters or "env_uuid" in parameters:
+                arguments["root_uuid" if "root_uuid" in parameters else "env_uuid"] = foreign.env_uuid
+            kinds.append(type(await _refused(name, function(actor, **arguments), NotFound)))
+        assert kinds[0] is kinds[1]
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_roles_are_refused_what_is_not_theirs(role: Role, place: Place, make_actor: MakeActor) -> None:
+    member = await make_actor()
+    await _join(member, place.project_id, role)
+    assert await projects.role(member, place.project_id) is role
+    for name, operation in OPERATIONS.items():
+        if operation is not None and role not in POLICY[operation].roles:
+            function = FUNCTIONS[name]
+            await _refused(name, function(member, **place.arguments(function, place.project_id)), Forbidden)
+
+
+async def test_keys_are_refused_without_the_scope(actor: Actor, place: Place) -> None:
+    for name, operation in OPERATIONS.items():
+        if operation is None:
+            continue
+        rule, function = POLICY[operation], FUNCTIONS[name]
+        scopes = set(Scope) - ({rule.scope} if rule.keys else set())
+        calling = function(_key(actor, place.project_id, *scopes), **place.arguments(function, place.project_id))
+        await _refused(name, calling, Forbidden if rule.keys else TokenKindForbidden)
+
+
+@pytest.mark.parametrize("operation", Operation)
+def test_a_rule_lets_in_its_roles_and_scope(operation: Operation, actor: Actor) -> None:
+    rule = POLICY[operation]
+    assert Role.OWNER in rule.roles
+    for role in rule.roles:
+        policy.check(actor, role, operation)
+    if rule.keys:
+        policy.check(_key(actor, 1, rule.scope), None, operation)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, operation in OPERATIONS.items() if operation is not None and operation is not Operation.READ],
+)
+async def test_whoever_may_can(name: str, shop: Shop, place: Place) -> None:
+    function = FUNCTIONS[name]
+    await function(shop.actor, **place.arguments(function, place.project_id))
+
+
+async def test_readers_can_read(shop: Shop, place: Place, make_actor: MakeActor) -> None:
+    viewer = await make_actor()
+    await _join(viewer, place.project_id, Role.VIEWER)
+    for reader in (viewer, _key(shop.actor, place.project_id, Scope.READ)):
+        for name in READS:
+            function = FUNCTIONS[name]
+            await function(reader, **place.arguments(function, place.project_id))
+
+
+async def _join(member: Actor, project_id: int, role: Role) -> None:
+    await db.execute(
+        "INSERT INTO member (project_id, account_uuid, role) VALUES ($1, $2, $3)",
+        project_id,
+        member.account_uuid,
+        role.value,
+    )
+
+
+async def test_a_refused_write_changes_nothing(shop: Shop, make_actor: MakeActor) -> None:
+    viewer = await make_actor()
+    await _join(viewer, shop.project_id, Role.VIEWER)
+    before = await shop.dump(None)
+    changes = await history.list_changes(shop.actor, shop.project_id)
+    nodes = await tree.tree(shop.actor, shop.project_id)
+    with pytest.raises(Forbidden):
+        await documents.put(viewer, shop.project_id, None, "page", "new", {})
+    with pytest.raises(Forbidden):
+        await environments.fork(viewer, shop.project_id, ForkOptions("env"))
+    assert await shop.dump(None) == before
+    assert await history.list_changes(shop.actor, shop.project_id) == changes
+    assert await tree.tree(shop.actor, shop.project_id) == nodes
+    assert [item.id for item in (await projects.list_projects(viewer)).items] == [shop.project_id]
+
+
+async def test_a_new_membership_counts_at_once_and_an_old_one_no_longer_than_a_second(
+    project: Project, make_actor: MakeActor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member = await make_actor()
+    with pytest.raises(ProjectNotFound):
+        await projects.get(member, project.id)
+    await _join(member, project.id, Role.VIEWER)
+    assert await projects.get(member, project.id) == project
+    await db.execute("DELETE FROM member WHERE account_uuid = $1", member.account_uuid)
+    monkeypatch.setattr(access, "TRUSTED_SECONDS", 0.0)
+    with pytest.raises(ProjectNotFound):
+        await projects.get(member, project.id)
+
+
+async def test_what_a_new_member_names_by_uuid_alone_is_found_at_once(
+    place: Place, make_actor: MakeActor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "TRUSTED_SECONDS", 3600.0)
+    for name, function in FUNCTIONS.items():
+        if OPERATIONS[name] is Operation.READ and not _needs_project(function):
+            member = await make_actor()
+            assert (await projects.list_projects(member)).items == []
+            await _join(member, place.project_id, Role.VIEWER)
+            await function(member, **place.arguments(function, None))
