@@ -264,6 +264,7 @@ def key_create(
         return await api_keys.create(await operator.actor(owner), project_id, name, [Scope(item) for item in scopes])
 
     created = _run(database_url, work)
+    assert created.secret is not None
     value = {"uuid": str(created.key.uuid), "prefix": created.key.prefix, "key": created.secret}
     _say(created.secret, value, as_json)
 

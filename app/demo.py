@@ -65,6 +65,7 @@ async def prepare() -> Demo:
         if key.name == _KEY_NAME and key.revoked_at is None:
             await api_keys.revoke(actor, project.id, key.uuid)
     created = await api_keys.create(actor, project.id, _KEY_NAME, [Scope.READ, Scope.WRITE])
+    assert created.secret is not None
     return Demo(
         project,
         EMAIL,

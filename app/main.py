@@ -13,6 +13,7 @@ from app.rest.request import environment_reference
 from app.rest.request_id import request_id, send_request_id
 from app.rest.router import rest_routes
 from app.rest.static import PAGE_HEADERS, graphiql_page, static_asset
+from app.rest.surroundings import enter_graphql
 from app.services import documents, identity
 from app.services.cache import MergeCache
 from app.settings import Settings
@@ -53,5 +54,6 @@ def _graphql_door(settings: Settings) -> Door:
         graphiql=lambda: Response(graphiql_page(), media_type="text/html", headers=dict(PAGE_HEADERS)),
         request_id=request_id,
         environment=environment_reference,
+        enter=enter_graphql,
         default_plan=settings.default_plan,
     )

@@ -12,6 +12,7 @@ from app.storage.accounts import ApiKey
 from schema.context import Info
 from schema.describe import mutation
 from schema.errors import Forbidden, NotFound, ValidationFailed
+from schema.inputs import MutationInput
 from schema.nodes import GlobalId, Node
 
 
@@ -42,7 +43,7 @@ class ApiKeyNode(Node):
 
 
 @strawberry.input(description="The key to make.")
-class CreateApiKeyInput:
+class CreateApiKeyInput(MutationInput):
     project_id: int = strawberry.field(description="Number of the project.")
     name: str = strawberry.field(description="What it is for, 1 to 200 characters.")
     scopes: list[Scope] = strawberry.field(description="What it may be used for; at least one.")
@@ -52,7 +53,7 @@ class CreateApiKeyInput:
 
 
 @strawberry.input(description="The key to revoke.")
-class RevokeApiKeyInput:
+class RevokeApiKeyInput(MutationInput):
     project_id: int = strawberry.field(description="Number of the project.")
     key_uuid: UUID = strawberry.field(description="UUID of the key.")
 
@@ -60,7 +61,10 @@ class RevokeApiKeyInput:
 @strawberry.type(description="The key was made.")
 class CreateApiKeyPayload:
     api_key: ApiKeyNode = strawberry.field(description="The key.")
-    secret: str = strawberry.field(description="Send it as a bearer token. It is shown now and never again.")
+    secret: str | None = strawberry.field(
+        description="Send it as a bearer token. It is shown now and never again; null in an answer that is repeated"
+        " under an idempotency key."
+    )
 
 
 @strawberry.type(description="The key works no more.")

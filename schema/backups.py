@@ -10,10 +10,11 @@ from schema.context import Info
 from schema.describe import mutation
 from schema.errors import Forbidden, InvalidTransition, NotFound, ValidationFailed
 from schema.generations import GenerationNode
+from schema.inputs import MutationInput
 
 
 @strawberry.input(description="The backup to take.")
-class BackupProductionInput:
+class BackupProductionInput(MutationInput):
     project_id: int = strawberry.field(description="Number of the project.")
     label: str | None = strawberry.field(default=None, description="What to call it, 1 to 200 characters.")
 
@@ -25,7 +26,7 @@ class DocumentNameInput:
 
 
 @strawberry.input(description="What to restore.")
-class RestoreProductionInput:
+class RestoreProductionInput(MutationInput):
     project_id: int = strawberry.field(description="Number of the project.")
     backup_uuid: UUID = strawberry.field(description="The backup.")
     entities: list[DocumentNameInput] | None = strawberry.field(

@@ -14,22 +14,23 @@ from schema.environments import EnvironmentNode
 from schema.errors import EnvironmentNameTaken, Forbidden, InvalidTransition, NotFound, ValidationFailed
 from schema.generations import GenerationNode
 from schema.history import ChangeNode
+from schema.inputs import MutationInput
 from schema.scalars import JSONPointer
 
 
 @strawberry.input(description="The checkpoint to take.")
-class CheckpointInput:
+class CheckpointInput(MutationInput):
     env_uuid: UUID = strawberry.field(description="The environment to freeze.")
     label: str | None = strawberry.field(default=None, description="What to call it, 1 to 200 characters.")
 
 
 @strawberry.input(description="The checkpoint to delete.")
-class DeleteCheckpointInput:
+class DeleteCheckpointInput(MutationInput):
     checkpoint_uuid: UUID = strawberry.field(description="The checkpoint.")
 
 
 @strawberry.input(description="The checkpoint to go back to.")
-class RollbackToCheckpointInput:
+class RollbackToCheckpointInput(MutationInput):
     checkpoint_uuid: UUID = strawberry.field(description="The checkpoint, of an archived environment too.")
     env_name: str | None = strawberry.field(
         default=None, description="Name of the new environment; left out: made of the checkpoint's label."
@@ -37,14 +38,14 @@ class RollbackToCheckpointInput:
 
 
 @strawberry.input(description="The environment to pin.")
-class PinEnvironmentInput:
+class PinEnvironmentInput(MutationInput):
     env_uuid: UUID = strawberry.field(description="The environment.")
 
 
 @strawberry.input(
     description="Which overrides to drop: all of the environment, or those of a kind, a document, or paths."
 )
-class RevertChangesInput:
+class RevertChangesInput(MutationInput):
     env_uuid: UUID = strawberry.field(description="The environment.")
     kind: str | None = strawberry.field(default=None, description="Only documents of this kind.")
     key: str | None = strawberry.field(default=None, description="Only the document with this key.")

@@ -1,6 +1,6 @@
 """What resolvers know about the request: who asks, in which environment, and this operation's loaders."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 from uuid import UUID
 
@@ -18,7 +18,8 @@ class Context:
 
     ``caller`` is None where no credentials were given. ``environment`` is the request's own reference to an
     environment, a UUID or a name (``X-AgentStack-Env``, ``?env=``); None means production. ``default_plan`` is what
-    a new project gets. ``operation_named`` says whether the request names the operation that it wants.
+    a new project gets. ``operation_named`` says whether the request names the operation that it wants. ``replayed``
+    takes the mutations, by response key, that were answered as an earlier time under their idempotency key.
     """
 
     caller: Actor | None
@@ -27,6 +28,7 @@ class Context:
     default_plan: Plan
     loaders: Loaders
     operation_named: bool = True
+    replayed: list[str | int] = field(default_factory=list)
 
     @property
     def actor(self) -> Actor:

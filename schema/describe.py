@@ -11,6 +11,10 @@ from typing import Any, TypeVar, cast
 
 import strawberry
 
+from app.services import calls
+from app.services.calls import IdempotencyKey
+from schema.inputs import MutationInput
+
 Resolver = TypeVar("Resolver", bound=Callable[..., Any])
 T = TypeVar("T")
 
@@ -21,12 +25,20 @@ def field(resolver: Resolver) -> Resolver:
 
 
 def mutation(resolver: Resolver) -> Resolver:
-    """Make a resolver a mutation, with loaders that know nothing from before it. Its docstring is the description."""
+    """Make a resolver a mutation, with loaders that know nothing from before it. Its docstring is the description.
+
+    It is done once for the ``idempotency_key`` of its input.
+    """
 
     @wraps(resolver)
-    async def run(self: object, info: strawberry.Info[Any, None], input: object) -> object:  # noqa: A002
+    async def run(self: object, info: strawberry.Info[Any, None], input: MutationInput) -> object:  # noqa: A002
         info.context.loaders.reset()
-        return await resolver(self, info, input)
+        key = None if input.idempotency_key is None else IdempotencyKey.of(input.idempotency_key)
+        with calls.keyed(key):
+            result = await resolver(self, info, input)
+        if key is not None and key.replayed:
+            info.context.replayed.append(info.path.key)
+        return result
 
     made = strawberry.mutation(run, description=_docstring(resolver))
     for argument in made.arguments:

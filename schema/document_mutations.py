@@ -14,6 +14,7 @@ from schema.describe import mutation, present
 from schema.documents import ResolvedDocument, named
 from schema.errors import Forbidden, InvalidTransition, NotFound, PatchTestFailed, ValidationFailed, VersionConflict
 from schema.history import ChangeNode
+from schema.inputs import MutationInput
 from schema.scalars import JSON, JSONPointer, given
 
 
@@ -33,7 +34,7 @@ class PatchInput:
 
 
 @strawberry.input(description="What to write, and where.")
-class WriteDocumentInput:
+class WriteDocumentInput(MutationInput):
     project_id: int | None = strawberry.field(
         default=None, description="Number of the project; may be left out where `envUuid` or the API key says it."
     )
@@ -58,7 +59,7 @@ class WriteDocumentInput:
 
 
 @strawberry.input(description="Which document to delete.")
-class DeleteDocumentInput:
+class DeleteDocumentInput(MutationInput):
     project_id: int | None = strawberry.field(
         default=None, description="Number of the project; may be left out where `envUuid` or the API key says it."
     )

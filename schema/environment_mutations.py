@@ -17,6 +17,7 @@ from schema.describe import mutation
 from schema.environments import EnvironmentNode
 from schema.errors import EnvironmentNameTaken, Forbidden, InvalidTransition, NotFound, ValidationFailed
 from schema.generations import GenerationNode
+from schema.inputs import MutationInput
 from schema.scalars import JSON, given
 
 
@@ -51,7 +52,7 @@ class RuleInput:
 
 
 @strawberry.input(description="What to fork, and how.")
-class ForkEnvironmentInput:
+class ForkEnvironmentInput(MutationInput):
     project_id: int | None = strawberry.field(
         default=None, description="Number of the project; may be left out where `parentEnvUuid` says it."
     )
@@ -91,7 +92,7 @@ class ForkEnvironmentInput:
 
 
 @strawberry.input(description="What to change of an environment; members left out stay as they are.")
-class UpdateEnvironmentInput:
+class UpdateEnvironmentInput(MutationInput):
     env_uuid: UUID = strawberry.field(description="The environment.")
     name: strawberry.Maybe[str] = strawberry.field(default=None, description="Its new name; unique.")
     expires_at: strawberry.Maybe[datetime | None] = strawberry.field(
@@ -127,7 +128,7 @@ def _steps(steps: list[RolloutStepInput]) -> list[Value]:
 
 
 @strawberry.input(description="The environment to archive.")
-class ArchiveEnvironmentInput:
+class ArchiveEnvironmentInput(MutationInput):
     env_uuid: UUID = strawberry.field(description="The environment.")
 
 

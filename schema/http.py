@@ -48,12 +48,14 @@ class Door:
     """What this door needs from the application around it.
 
     ``graphiql`` answers browsers, ``request_id`` gives the id under which a request is logged, ``environment``
-    the environment that it names, if any; ``default_plan`` is for new projects.
+    the environment that it names, if any; ``enter`` lets the services know of it; ``default_plan`` is for new
+    projects.
     """
 
     graphiql: Callable[[], Response[bytes]]
     request_id: Callable[[Scope], str]
     environment: Callable[[ASGIConnection[Any, Any, Any, Any]], str | None]
+    enter: Callable[[Scope], None]
     default_plan: Plan = Plan.PRO
     max_tokens: int = MAX_TOKENS
 
@@ -97,15 +99,19 @@ class _GraphQLDoor(GraphQLController[Context, None]):
         try:
             if media_type is None:
                 raise _Refused(406, "not_acceptable", f"Answers are {GRAPHQL_RESPONSE} or {JSON}.")
-            return _answer(request, media_type, await self._execute(request))
+            context = await self._context(request)
+            answer = _answer(request, media_type, await self._execute(request, context))
         except DomainError as error:
             refused = _Refused(_STATUS.get(error.kind, 400), error.code, error.message)
         except _Refused as error:
             refused = error
+        else:
+            if context.replayed:
+                answer.headers["Idempotency-Replayed"] = "true"
+            return answer
         return _refuse(refused, media_type or JSON)
 
-    async def _execute(self, request: AnyRequest) -> ExecutionResult:
-        context = await self._context(request)
+    async def _execute(self, request: AnyRequest, context: Context) -> ExecutionResult:
         asked = await _read(request)
         context = replace(context, operation_named=asked.operation_name is not None)
         try:
@@ -128,6 +134,7 @@ class _GraphQLDoor(GraphQLController[Context, None]):
     async def _context(self, request: AnyRequest) -> Context:
         authorization = request.headers.get("authorization")
         caller = await identity.authenticate(authorization) if authorization is not None else None
+        self.door.enter(request.scope)
         return Context(
             caller=caller,
             environment=self.door.environment(request),

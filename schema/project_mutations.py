@@ -8,11 +8,12 @@ from app.services import projects as service
 from schema.context import Info
 from schema.describe import mutation
 from schema.errors import Forbidden, ValidationFailed
+from schema.inputs import MutationInput
 from schema.projects import ProjectNode
 
 
 @strawberry.input(description="The project to make.")
-class CreateProjectInput:
+class CreateProjectInput(MutationInput):
     name: str = strawberry.field(description="What to call it, 1 to 200 characters.")
 
 

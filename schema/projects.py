@@ -5,16 +5,19 @@ from typing import Annotated
 
 import strawberry
 
+from app.domain.audit import Filter
 from app.domain.errors import EnvironmentNotFound
 from app.domain.model import PROJECT_KIND, EnvStatus, EnvType, Generation, GenerationKind, Plan, Project, Role
 from app.domain.paging import Page, encode_cursor
 from app.domain.policy import Operation
-from app.services import access, backups, checkpoints, history
+from app.services import access, audit, backups, checkpoints, history
 from app.services import environments as environment_service
 from app.services import projects as service
+from app.storage import audit as entries
 from app.storage import levels
 from schema.api_keys import ApiKeyNode
 from schema.arguments import Key, Kind
+from schema.audit import AuditNode, FilterArgument, audit_connection
 from schema.connections import FIRST, After, Connection, First, connect, size
 from schema.context import Info
 from schema.describe import field
@@ -154,6 +157,23 @@ class ProjectNode(Node):
     async def api_keys(self, info: Info) -> list[ApiKeyNode] | None:
         """Its API keys, newest first, revoked ones included. For owners and admins."""
         return [ApiKeyNode.of(key) for key in await info.context.loaders.api_keys.load(self.project_id)]
+
+    @field
+    async def audit(
+        self,
+        info: Info,
+        filter: FilterArgument = None,  # noqa: A002
+        first: First = FIRST,
+        after: After = None,
+    ) -> Connection[AuditNode] | None:
+        """What was done in it and what was refused, newest first. For owners and admins."""
+        wanted, project_id = filter.filter() if filter else Filter(), self.project_id
+        page = await audit.list_entries(info.context.actor, project_id, wanted, limit=size(first), cursor=after)
+
+        async def count() -> int:
+            return await entries.count(project_id, wanted)
+
+        return audit_connection(page, after, count)
 
     def _snapshots(self, page: Page[Generation], after: str | None, kind: GenerationKind) -> Connection[GenerationNode]:
         async def count() -> int:

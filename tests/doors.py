@@ -1,5 +1,6 @@
 """Fixtures for the two doors: the application, a client of it, and the headers of a project's owner."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, cast
 
@@ -25,10 +26,17 @@ def app(database: Database, pool: None) -> Litestar:
     return create_app(Settings(database_url=database.app_dsn))
 
 
+class OwnTask(httpx.ASGITransport):
+    """Answers each request in a task of its own, as a server does: what one leaves in its context, none finds."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await asyncio.create_task(super().handle_async_request(request))
+
+
 @pytest.fixture
 async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the application, without a token."""
-    transport = httpx.ASGITransport(app=cast("_ASGIApp", app), raise_app_exceptions=False)
+    transport = OwnTask(app=cast("_ASGIApp", app), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as found:
         yield found
 

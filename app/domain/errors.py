@@ -284,3 +284,46 @@ class DatabaseUnavailable(DomainError):
 
     def __init__(self) -> None:
         super().__init__("The database cannot be reached at the moment; try again.")
+
+
+class AuditUnavailable(DomainError):
+    """What cannot be recorded is not done."""
+
+    code, kind = "audit_unavailable", Kind.UNAVAILABLE
+
+    def __init__(self) -> None:
+        super().__init__("The audit trail cannot be written at the moment, so nothing was done; try again.")
+
+
+class InvalidIdempotencyKey(DomainError):
+    code, kind = "idempotency_key_invalid", Kind.MALFORMED
+
+    def __init__(self) -> None:
+        super().__init__("An idempotency key is 1 to 255 visible ASCII characters; a random UUID is a good one.")
+
+
+class IdempotencyKeyReused(DomainError):
+    """The key was used in the last 24 hours for something else."""
+
+    code, kind = "idempotency_key_reused", Kind.INVALID
+
+    def __init__(self) -> None:
+        super().__init__("This idempotency key was used for another request; a new request needs a new key.")
+
+
+class IdempotencyInProgress(DomainError):
+    """A request with this key is still being worked on."""
+
+    code, kind = "idempotency_in_progress", Kind.CONFLICT
+
+    def __init__(self) -> None:
+        super().__init__("The first request with this idempotency key is not done yet; send it again in a moment.")
+
+
+class IdempotencyAnswerUnreadable(DomainError):
+    """The first request was done, but its answer was kept by another version of Strata."""
+
+    code, kind = "idempotency_answer_unreadable", Kind.CONFLICT
+
+    def __init__(self) -> None:
+        super().__init__("The request was done before, but its answer cannot be read any more; it was not done again.")

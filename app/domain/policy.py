@@ -19,6 +19,7 @@ class Operation(StrEnum):
     BACKUP = "backup"
     RESTORE = "restore"
     MANAGE_KEYS = "manage_keys"
+    READ_AUDIT = "read_audit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ POLICY: Final[Mapping[Operation, Rule]] = {
     Operation.BACKUP: Rule(_EDITORS, Scope.WRITE),
     Operation.RESTORE: Rule(_ADMINS, Scope.PROMOTE),
     Operation.MANAGE_KEYS: Rule(_ADMINS, Scope.ADMIN, keys=False),
+    Operation.READ_AUDIT: Rule(_ADMINS, Scope.ADMIN),
 }
 
 

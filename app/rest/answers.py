@@ -11,6 +11,9 @@ from app.services.identity import AccessToken
 from app.storage.accounts import Account, ApiKey
 
 _SCHEME: Final = "bearer"
+_NOT_REPEATED: Final = (
+    "The key was shown in the first answer and is not kept. If that answer was lost, revoke this key and make another."
+)
 
 
 class Answer(Struct, kw_only=True):
@@ -80,14 +83,15 @@ class ApiKeyAnswer(Answer):
 
 
 class CreatedApiKey(ApiKeyAnswer):
-    """``key`` is the secret; it is shown this once."""
+    """``key`` is the secret, shown once: null in an answer that is repeated, and ``notice`` says so."""
 
-    key: str
+    key: str | None
+    notice: str | None
 
     @classmethod
-    def showing(cls, key: ApiKey, secret: str) -> "CreatedApiKey":
-        """Return the answer for a new API key, with its secret."""
-        return cls(key=secret, **_key_fields(key))
+    def showing(cls, key: ApiKey, secret: str | None) -> "CreatedApiKey":
+        """Return the answer for a new API key, with its secret where it is not a repeated one."""
+        return cls(key=secret, notice=_NOT_REPEATED if secret is None else None, **_key_fields(key))
 
 
 def _key_fields(key: ApiKey) -> dict[str, Any]:

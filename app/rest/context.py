@@ -4,6 +4,7 @@ from uuid import UUID
 
 from app.domain.errors import BadRequest, GenerationNotFound, SandboxSecretAccessDenied
 from app.domain.model import Actor
+from app.rest import surroundings
 from app.rest.request import StrictRequest, environment_reference
 from app.services import environments, identity, tree
 
@@ -14,13 +15,14 @@ async def admit(request: StrictRequest) -> None:
     """Let in who has a token, with an address that can be read; before anything of the body is.
 
     A ``before_request`` hook: guards are given a copy of their handler each, which costs more than they do.
-    Raises Unauthenticated, BadRequest, SandboxSecretAccessDenied.
+    Raises Unauthenticated, BadRequest, InvalidIdempotencyKey, SandboxSecretAccessDenied.
     """
     scope = request.scope
     given = next((value for name, value in scope["headers"] if name == b"authorization"), None)
     scope["user"] = await identity.authenticate(given.decode("latin-1") if given else None)
     if b"%00" in scope["raw_path"] or b"%00" in scope["query_string"]:
         raise BadRequest("An address cannot hold the character U+0000.")
+    surroundings.enter(scope)
     if scope["query_string"] and request.query_params.get("decrypt_protected", "").strip().lower() not in _NO:
         await _refuse_in_sandbox(request)
 

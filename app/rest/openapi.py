@@ -36,6 +36,7 @@ _TAGS: Final = {
     "Backups": "Whole snapshots of production.",
     "Tree and differences": "The tree of generations, and what differs between two states.",
     "History": "What changed, who set a value, and dropping overrides.",
+    "Audit": "Who did what, when and from where; append-only.",
 }
 _REFUSALS: Final = {
     "400": "The request cannot be read: not JSON, a bad parameter, parts that contradict each other.",

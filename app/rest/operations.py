@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from litestar.openapi.spec import (
     OpenAPIHeader,
@@ -19,6 +19,7 @@ from litestar.openapi.spec.enums import OpenAPIType
 from app.rest.examples import ANSWERS, BODIES
 from app.rest.parameters import ENVIRONMENT_IN_QUERY, IN_ENVIRONMENT
 from app.rest.request import JSON, JSON_PATCH, MERGE_PATCH, NDJSON
+from app.rest.surroundings import KEY_HEADER, REPLAYED_HEADER
 
 _REFUSALS: Final = ("400", "401", "403", "404", "409", "422", "500", "503")
 _SUCCESSES: Final = frozenset({"200", "201"})
@@ -53,10 +54,23 @@ _CONTEXT: Final = (
     ),
 )
 
+_KEY: Final = Parameter(
+    name=KEY_HEADER,
+    param_in="header",
+    required=False,
+    schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=255),
+    description=(
+        "A name for this request, such as a random UUID: sent again within 24 hours, it is not done again but answered "
+        f"as the first time, with `{REPLAYED_HEADER}: true`. With another request it is refused."
+    ),
+)
+
 
 @dataclass
 class ApiOperation(Operation):
     """An operation with its refusals, and the guide's example where it has one."""
+
+    takes_key: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         text, _, more = (self.description or "").partition("\n\n")
@@ -65,6 +79,8 @@ class ApiOperation(Operation):
         self.describe()
         self._refuse(_REFUSALS if self.request_body is None else (*_REFUSALS, *_BODY_REFUSALS))
         self._exemplify()
+        if self.takes_key:
+            self.parameters = [*(self.parameters or ()), _KEY]
 
     def describe(self) -> None:
         """Say what the signature does not; for operations that are not all JSON."""
@@ -90,6 +106,11 @@ class ApiOperation(Operation):
                 assert isinstance(response, OpenAPIResponse)
                 assert response.content
                 response.content[JSON].example = ANSWERS[name]
+
+
+def with_key(operation: type[Operation]) -> type[Operation]:
+    """Return the operation as one that changes something, and so takes an idempotency key."""
+    return type(operation.__name__, (operation,), {"takes_key": True})
 
 
 @dataclass

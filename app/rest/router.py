@@ -10,6 +10,7 @@ from litestar.openapi.spec import Operation
 from litestar.routes import HTTPRoute
 
 from app.rest.accounts import account_routes, public_routes
+from app.rest.audit import audit_routes
 from app.rest.body import BodyReader
 from app.rest.checkpoints import checkpoint_routes
 from app.rest.comparison import comparison_routes
@@ -17,18 +18,19 @@ from app.rest.context import admit
 from app.rest.documents import document_routes
 from app.rest.environments import environment_routes
 from app.rest.history import history_routes
-from app.rest.operations import ApiOperation
+from app.rest.operations import ApiOperation, with_key
 from app.rest.parameters import actor_of, address_of, environment_of, moment, place, settings_of
 from app.rest.preconditions import expected_version
 from app.rest.projects import project_routes
 from app.rest.request import StrictRequest
 from app.rest.response import JsonResponse
+from app.rest.surroundings import SAFE_METHODS, arrive, say_replayed
 from app.rest.transfer import transfer_routes
 
 
 def rest_routes() -> list[Router]:
     """Return the REST door: what anyone may call, and what needs a token."""
-    public = _door([public_routes()])
+    public = _door([public_routes()], before_request=arrive)
     guarded = _door(
         [
             account_routes(),
@@ -39,10 +41,15 @@ def rest_routes() -> list[Router]:
             *checkpoint_routes(),
             comparison_routes(),
             history_routes(),
+            audit_routes(),
         ],
         before_request=admit,
         security=[{"bearer": []}],
     )
+    for handler in _handlers(guarded):
+        if not handler.http_methods <= SAFE_METHODS:
+            handler.after_request = say_replayed
+            handler.operation_class = with_key(handler.operation_class)
     return [public, guarded]
 
 

@@ -13,6 +13,7 @@ from app.domain.errors import EnvironmentArchived, EnvironmentNotFound, Forbidde
 from app.domain.json_text import unstorable_text
 from app.domain.model import Actor, Environment, EnvStatus, Role
 from app.domain.policy import Operation
+from app.services import calls
 from app.storage import environments, projects
 
 TRUSTED_SECONDS: Final = 1.0
@@ -65,7 +66,9 @@ async def role_in(actor: Actor, project_id: int) -> Role | None:
 
 async def authorize(actor: Actor, project_id: int, operation: Operation) -> None:
     """Let the actor pass or raise ProjectNotFound, Forbidden or TokenKindForbidden."""
-    policy.check(actor, await role_in(actor, project_id), operation)
+    role = await role_in(actor, project_id)
+    calls.let_into(project_id)
+    policy.check(actor, role, operation)
 
 
 async def project_ids(actor: Actor, *, fresh: bool = False) -> list[int]:

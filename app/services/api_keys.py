@@ -1,28 +1,32 @@
 """Project API keys: made, listed, revoked. The secret is shown once and never stored."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+from app.domain.audit import Action, Object, ObjectType
 from app.domain.errors import NotFound, ValidationFailed
 from app.domain.model import Actor, Scope
 from app.domain.names import check_label
 from app.domain.policy import Operation
-from app.services import access, identity
-from app.services.tokens import new_api_key
-from app.storage import accounts
+from app.domain.values import MISSING, Value
+from app.services import access, identity, recording
+from app.services.operation import operation
+from app.services.tokens import NewSecret, new_api_key
+from app.storage import accounts, db, typed
 from app.storage.accounts import ApiKey
 
 
 @dataclass(frozen=True, slots=True)
 class CreatedKey:
-    """A new key with its secret, which is to be shown now or never."""
+    """A new key with its secret, which is to be shown now or never: None where the answer is repeated (§11.28)."""
 
     key: ApiKey
-    secret: str
+    secret: str | None = field(metadata={typed.WITHHELD: True})
 
 
+@operation(Action.CREATE_API_KEY)
 async def create(
     actor: Actor, project_id: int, name: str, scopes: Sequence[Scope], expires_at: datetime | None = None
 ) -> CreatedKey:
@@ -34,22 +38,55 @@ async def create(
     if expires_at is not None and expires_at <= datetime.now(UTC):
         raise ValidationFailed("The expiry lies in the past.", field="expires_at")
     secret = new_api_key()
-    unique = sorted(set(scopes))
-    key = await accounts.add_key(project_id, name, secret.prefix, secret.digest, unique, actor.account_uuid, expires_at)
-    return CreatedKey(key, secret.text)
+    return CreatedKey(await _add(actor, project_id, name, sorted(set(scopes)), expires_at, secret), secret.text)
 
 
+@db.atomic()
+async def _add(
+    actor: Actor, project_id: int, name: str, scopes: Sequence[Scope], expires_at: datetime | None, secret: NewSecret
+) -> ApiKey:
+    key = await accounts.add_key(project_id, name, secret.prefix, secret.digest, scopes, actor.account_uuid, expires_at)
+    await recording.record(project_id, _object(key), change=(MISSING, _facts(key)))
+    return key
+
+
+def _object(key: ApiKey) -> Object:
+    return Object(ObjectType.API_KEY, str(key.uuid), key.name)
+
+
+def _facts(key: ApiKey) -> dict[str, Value]:
+    return {
+        "name": key.name,
+        "prefix": key.prefix,
+        "scopes": [scope.value for scope in key.scopes],
+        "expires_at": key.expires_at.isoformat() if key.expires_at else None,
+        "revoked_at": key.revoked_at.isoformat() if key.revoked_at else None,
+    }
+
+
+@operation(Action.LIST_API_KEYS, changes=False)
 async def list_keys(actor: Actor, project_id: int) -> list[ApiKey]:
     """Return the project's keys, newest first, revoked ones included."""
     await access.authorize(actor, project_id, Operation.MANAGE_KEYS)
     return await accounts.list_keys(project_id)
 
 
+@operation(Action.REVOKE_API_KEY)
 async def revoke(actor: Actor, project_id: int, key_uuid: UUID) -> ApiKey:
     """Revoke a key for good; once more does nothing. Raises NotFound."""
     await access.authorize(actor, project_id, Operation.MANAGE_KEYS)
-    key = await accounts.revoke_key(project_id, key_uuid)
-    if key is None:
-        raise NotFound("There is no such API key in this project.")
+    key = await _revoke(project_id, key_uuid)
     identity.forget_key(key_uuid)
     return key
+
+
+@db.atomic()
+async def _revoke(project_id: int, key_uuid: UUID) -> ApiKey:
+    key = await accounts.lock_key(project_id, key_uuid)
+    if key is None:
+        raise NotFound("There is no such API key in this project.")
+    if key.revoked_at is not None:
+        return key
+    revoked = await accounts.revoke_key(project_id, key_uuid)
+    await recording.record(project_id, _object(revoked), change=(_facts(key), _facts(revoked)))
+    return revoked

@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from app.domain.audit import Action, Object
 from app.domain.errors import BackupNotFound, DocumentNotFound
 from app.domain.model import PROJECT_KIND, Actor, Entity, Generation, GenerationKind, Origin
 from app.domain.names import check_key, check_kind, check_label
 from app.domain.paging import Page
 from app.domain.policy import Operation
 from app.domain.values import MISSING, State, same
-from app.services import access, writing
+from app.services import access, recording, writing
 from app.services.checkpoints import snapshot_beside, snapshot_page
+from app.services.operation import operation
 from app.services.writing import DocumentWrite, Target
 from app.storage import db, entities, environments, generations, layers, snapshots
 
@@ -26,6 +28,7 @@ class Restored:
     deleted: int
 
 
+@operation(Action.BACKUP_PRODUCTION)
 async def backup(actor: Actor, project_id: int, label: str | None = None) -> Generation:
     """Take a whole-document snapshot of production. Raises ProjectNotFound, Forbidden, ValidationFailed."""
     await access.authorize(actor, project_id, Operation.BACKUP)
@@ -43,6 +46,7 @@ async def list_backups(
     return await snapshot_page(project_id, GenerationKind.BACKUP, None, limit, cursor)
 
 
+@operation(Action.RESTORE_PRODUCTION)
 async def restore(
     actor: Actor, project_id: int, backup_uuid: UUID, wanted: Sequence[tuple[str, str]] | None = None
 ) -> Restored:
@@ -76,7 +80,8 @@ async def _restore(actor: Actor, backup: Generation, wanted: Sequence[tuple[str,
             deleted += write.after is MISSING
             writes.append(write)
     changed = len(writes) - created - deleted
-    await writing.write(actor, target, writes, Origin.RESTORE)
+    entry = recording.entry(backup.project_id, Object.of(backup), env_uuid=backup.env_uuid)
+    await writing.write(actor, target, writes, Origin.RESTORE, entry)
     return Restored(backup, created, changed, deleted)
 
 

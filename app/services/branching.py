@@ -7,6 +7,7 @@ from secrets import token_hex
 from typing import Final
 from uuid import UUID, uuid4
 
+from app.domain.audit import Entry, Object, environment_facts
 from app.domain.errors import DepthLimitExceeded
 from app.domain.model import (
     PROJECT_KEY,
@@ -20,8 +21,8 @@ from app.domain.model import (
 )
 from app.domain.patch import NOTHING
 from app.domain.rollout import DEFAULT_STEPS
-from app.domain.values import Value
-from app.services import writing
+from app.domain.values import MISSING, Value
+from app.services import recording, writing
 from app.storage import changes, db, entities, environments, generations, layers, snapshots
 from app.storage.changes import LayerWrite, Place
 from app.storage.codec import dumps
@@ -67,7 +68,7 @@ async def lock_source(seen: Environment) -> Environment:
 
 
 async def branch(actor: Actor, source: Environment, parent: Generation, options: ForkOptions) -> Fork:
-    """Add an environment on top of ``parent``, inside the caller's transaction. Raises DepthLimitExceeded."""
+    """Add an environment on top of ``parent`` and record it, in the caller's transaction. Raises DepthLimitExceeded."""
     if parent.number + 1 > MAX_DEPTH:
         raise DepthLimitExceeded(f"Environments can be {MAX_DEPTH} generations deep.", max=MAX_DEPTH)
     environment = _new_environment(source, options)
@@ -80,7 +81,13 @@ async def branch(actor: Actor, source: Environment, parent: Generation, options:
     if options.user_uuids is not None:
         await snapshots.add_matching_users(parent, generation, options.user_uuids)
     forked_count = await snapshots.count_shown(generation)
-    layer_uuid, version = await _project_layer(actor, generation)
+    entry = recording.entry(
+        environment.project_id,
+        Object.of(environment),
+        env_uuid=environment.uuid,
+        change=(MISSING, {**environment_facts(environment), "parent_generation_uuid": str(parent.uuid)}),
+    )
+    layer_uuid, version = await _project_layer(actor, generation, entry)
     await generations.set_version(parent.project_id, generation.uuid, version)
     user_filter = None if options.user_uuids is None else dumps(_user_filter(options))
     manifest_uuid = await snapshots.add_manifest(generation, parent, forked_count, user_filter, actor.name)
@@ -117,9 +124,9 @@ def _new_environment(source: Environment, options: ForkOptions) -> Environment:
     )
 
 
-async def _project_layer(actor: Actor, generation: Generation) -> tuple[UUID, int]:
+async def _project_layer(actor: Actor, generation: Generation, entry: Entry) -> tuple[UUID, int]:
     entity = await entities.lock(generation.project_id, PROJECT_KIND, PROJECT_KEY)
     stack = (await layers.stacks_of(generation.project_id, generation.uuid, [entity.uuid]))[entity.uuid]
     place = Place(generation.project_id, generation.env_uuid, generation.uuid, False, Origin.FORK, actor.name)
-    recorded = await changes.record(place, [LayerWrite(stack, NOTHING, stack.state, stack.state)])
+    recorded = await changes.record(place, [LayerWrite(stack, NOTHING, stack.state, stack.state)], entry)
     return recorded[0].layer_uuid, recorded[0].change.version

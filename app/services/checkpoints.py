@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from secrets import token_hex
 from uuid import UUID
 
+from app.domain.audit import Action, Object, generation_facts
 from app.domain.errors import (
     CheckpointNotFound,
     Conflict,
@@ -25,8 +26,10 @@ from app.domain.model import (
 from app.domain.names import check_kind, check_label, environment_name
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.policy import Operation
-from app.services import access, resolution, writing
+from app.domain.values import MISSING, State
+from app.services import access, recording, resolution, writing
 from app.services.branching import MAX_DEPTH, Fork, ForkOptions, branch, lock_source
+from app.services.operation import operation
 from app.storage import changes, db, environments, generations, snapshots
 
 
@@ -38,6 +41,7 @@ class Snapshot:
     page: Page[Document]
 
 
+@operation(Action.CHECKPOINT)
 async def checkpoint(actor: Actor, env_uuid: UUID, label: str | None, project_id: int | None = None) -> Generation:
     """Freeze what an environment shows into a whole-document generation that becomes its head.
 
@@ -79,7 +83,11 @@ async def snapshot_beside(actor: Actor, seen: Environment, kind: GenerationKind,
 async def _fill(source: Generation, snapshot: Generation) -> Generation:
     count = await snapshots.copy_shown(source, snapshot)
     version = await changes.next_version(source.project_id)
-    return await generations.complete_snapshot(source.project_id, snapshot.uuid, count, version)
+    made = await generations.complete_snapshot(source.project_id, snapshot.uuid, count, version)
+    await recording.record(
+        made.project_id, Object.of(made), env_uuid=made.env_uuid, change=(MISSING, generation_facts(made))
+    )
+    return made
 
 
 async def list_checkpoints(
@@ -103,6 +111,7 @@ async def snapshot_page(
     return Page(found[:limit], encode_cursor(last.version, str(last.uuid)) if last else None)
 
 
+@operation(Action.DELETE_CHECKPOINT)
 async def delete_checkpoint(actor: Actor, checkpoint_uuid: UUID, project_id: int | None = None) -> Generation:
     """Delete a checkpoint that nothing stands on. Raises CheckpointNotFound, Conflict."""
     found = await _checkpoint_by_uuid(actor, checkpoint_uuid, project_id)
@@ -116,9 +125,12 @@ async def _delete(checkpoint: Generation) -> Generation:
     if await snapshots.has_descendants(checkpoint.project_id, checkpoint.uuid):
         raise Conflict("Something stands on this checkpoint: a head, an environment or a later generation.")
     await generations.delete(checkpoint.project_id, checkpoint.uuid)
+    change: tuple[State, State] = (generation_facts(checkpoint), MISSING)
+    await recording.record(checkpoint.project_id, Object.of(checkpoint), env_uuid=checkpoint.env_uuid, change=change)
     return checkpoint
 
 
+@operation(Action.ROLLBACK_TO_CHECKPOINT)
 async def rollback(
     actor: Actor, checkpoint_uuid: UUID, env_name: str | None = None, project_id: int | None = None
 ) -> Fork:
@@ -157,6 +169,7 @@ async def _checkpoint_by_uuid(actor: Actor, uuid: UUID, project_id: int | None) 
     return found
 
 
+@operation(Action.PIN_ENVIRONMENT)
 async def pin(actor: Actor, env_uuid: UUID, project_id: int | None = None) -> Generation:
     """Take an immutable snapshot beside the environment's line and let the anchor point to it (§11.8).
 

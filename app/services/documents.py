@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.domain import document_patch, names
+from app.domain.audit import Action, Object
 from app.domain.errors import (
     DocumentNotFound,
     DocumentRequired,
@@ -23,8 +24,9 @@ from app.domain.policy import Operation
 from app.domain.segments import Rule, matches
 from app.domain.values import MISSING, State, Value, lookup, same
 from app.domain.values import put as put_value
-from app.services import access, resolution, writing
+from app.services import access, recording, resolution, writing
 from app.services.cache import MergeCache, Merged
+from app.services.operation import operation
 from app.storage import current, db, entities, layers
 from app.storage.changes import Recorded
 from app.storage.codec import encode_document
@@ -150,6 +152,7 @@ async def _is_known(project_id: int, kind: str) -> bool:
     return kind in (PROJECT_KIND, "user") or await entities.kind_exists(project_id, kind)
 
 
+@operation(Action.WRITE_DOCUMENT)
 async def put(
     actor: Actor,
     project_id: int,
@@ -171,6 +174,7 @@ async def put(
     return await _write(actor, project_id, env, kind, key, replaced, expected)
 
 
+@operation(Action.WRITE_DOCUMENT)
 async def merge(
     actor: Actor,
     project_id: int,
@@ -192,6 +196,7 @@ async def merge(
     return await _write(actor, project_id, env, kind, key, merged, expected)
 
 
+@operation(Action.WRITE_DOCUMENT)
 async def patch(
     actor: Actor,
     project_id: int,
@@ -219,6 +224,7 @@ async def patch(
     return await _write(actor, project_id, env, kind, key, patched, expected)
 
 
+@operation(Action.DELETE_DOCUMENT)
 async def delete(
     actor: Actor, project_id: int, env: str | None, kind: str, key: str, *, expected: Expected = ANY
 ) -> Written:
@@ -266,7 +272,8 @@ async def _write_once(
     after = writing.check_document(kind, change(before))
     if same(before, after):
         return Written(stack.document(), None, created=False)
-    recorded = await writing.write(actor, target, [writing.DocumentWrite(stack, after)], Origin.WRITE)
+    entry = recording.entry(project_id, Object.of(entity), env_uuid=target.environment.uuid)
+    recorded = await writing.write(actor, target, [writing.DocumentWrite(stack, after)], Origin.WRITE, entry)
     return Written(_written_document(stack, after, recorded[0]), recorded[0].change, created=before is MISSING)
 
 

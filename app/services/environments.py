@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from app.domain import lifecycle
+from app.domain.audit import Action, Object, environment_facts
 from app.domain.errors import (
     ProductionProtected,
     ValidationFailed,
@@ -24,9 +25,10 @@ from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.policy import Operation
 from app.domain.rollout import check_steps
 from app.domain.segments import Rule, matches
-from app.domain.values import MISSING, Missing, Value
-from app.services import access, resolution, writing
+from app.domain.values import MISSING, Missing, State, Value
+from app.services import access, recording, resolution, writing
 from app.services.branching import Fork, ForkOptions, branch, lock_source
+from app.services.operation import operation
 from app.services.resolution import View
 from app.storage import db, environments, snapshots
 
@@ -80,6 +82,7 @@ async def list_environments(
     return Page(found[:limit], encode_cursor(*environments.sort_key(found[limit - 1])) if more else None)
 
 
+@operation(Action.FORK_ENVIRONMENT)
 async def fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
     """Fork production or an environment: anchor, generation, empty project layer and manifest, nothing more.
 
@@ -133,6 +136,7 @@ async def _matching_users(seen: View, rules: Sequence[Rule]) -> list[str]:
         after = (USER_KIND, page[-1].entity.key)
 
 
+@operation(Action.UPDATE_ENVIRONMENT)
 async def update(actor: Actor, env_uuid: UUID, wanted: EnvironmentUpdate, project_id: int | None = None) -> Environment:
     """Change an environment's name and settings (semantics §11.21).
 
@@ -147,7 +151,7 @@ async def update(actor: Actor, env_uuid: UUID, wanted: EnvironmentUpdate, projec
 
 @db.atomic()
 async def _update(seen: Environment, wanted: EnvironmentUpdate) -> Environment:
-    environment = (await writing.lock_exclusively(seen)).environment
+    before = environment = (await writing.lock_exclusively(seen)).environment
     if environment.status is EnvStatus.ROLLING_OUT:
         raise WriteWhileRollingOut
     if wanted.name is not MISSING:
@@ -162,7 +166,14 @@ async def _update(seen: Environment, wanted: EnvironmentUpdate) -> Environment:
         environment = replace(environment, shadow_writes=wanted.shadow_writes)
     if wanted.shadow_overwrite is not MISSING:
         environment = replace(environment, shadow_overwrite=wanted.shadow_overwrite)
-    return await environments.save(environment)
+    saved = await environments.save(environment)
+    await recording.record(
+        saved.project_id,
+        Object.of(saved),
+        env_uuid=saved.uuid,
+        change=(environment_facts(before), environment_facts(saved)),
+    )
+    return saved
 
 
 def _segment_ids(segments: list[Value]) -> list[Value]:
@@ -181,6 +192,7 @@ def _in_future(expires_at: datetime | None) -> datetime | None:
     return expires_at
 
 
+@operation(Action.ARCHIVE_ENVIRONMENT)
 async def archive(actor: Actor, env_uuid: UUID, project_id: int | None = None) -> Archived:
     """Archive an environment and remove the layers that nothing else stands on.
 
@@ -197,4 +209,7 @@ async def _archive(seen: Environment) -> Archived:
     environment = (await writing.lock_exclusively(seen)).environment
     lifecycle.check_move(environment, EnvStatus.ARCHIVED)
     saved = await environments.save(replace(environment, status=EnvStatus.ARCHIVED, traffic_weight=0))
-    return Archived(saved, await snapshots.removable_layers(saved.project_id, saved.uuid))
+    archived = Archived(saved, await snapshots.removable_layers(saved.project_id, saved.uuid))
+    change: tuple[State, State] = (environment_facts(environment), environment_facts(saved))
+    await recording.record(saved.project_id, Object.of(saved), env_uuid=saved.uuid, change=change)
+    return archived

@@ -13,11 +13,13 @@ from uuid import UUID
 from argon2 import PasswordHasher
 from argon2.exceptions import VerificationError
 
+from app.domain.audit import Action, Object, ObjectType
 from app.domain.errors import InvalidCredentials, Unauthenticated, ValidationFailed
 from app.domain.json_text import unstorable_text
 from app.domain.model import Actor
+from app.services import recording
 from app.services.tokens import MAX_TOKEN_LENGTH, Keyring, digest, key_prefix
-from app.storage import accounts
+from app.storage import accounts, db
 from app.storage.accounts import Account, ApiKey
 
 MIN_PASSWORD: Final = 8
@@ -53,7 +55,19 @@ _known_keys: OrderedDict[bytes, _KnownKey] = OrderedDict()
 async def register(email: str, password: str) -> Account:
     """Add an account. Raises ValidationFailed, EmailTaken."""
     address = _address(email)
-    return await accounts.add_account(address, await _hash(_password(password)))
+    return await _register(address, await _hash(_password(password)))
+
+
+@db.atomic()
+async def _register(address: str, password_hash: str) -> Account:
+    added = await accounts.add_account(address, password_hash)
+    actor = Actor(account_uuid=added.uuid, name=added.email)
+    await recording.record_as(actor, Action.REGISTER_ACCOUNT, _object(added))
+    return added
+
+
+def _object(known: Account) -> Object:
+    return Object(ObjectType.ACCOUNT, str(known.uuid), known.email)
 
 
 async def login(email: str, password: str, seconds: int) -> AccessToken:
@@ -64,6 +78,7 @@ async def login(email: str, password: str, seconds: int) -> AccessToken:
     # Without an account the answer takes as long as for a wrong password.
     right = await _verify(found[1] if found else _hash_of_nobody(), password)
     if found is None or not right:
+        await recording.refused_login(_object(found[0]) if found else None)
         raise InvalidCredentials
     account, password_hash = found
     if _hasher.check_needs_rehash(password_hash):
@@ -73,7 +88,13 @@ async def login(email: str, password: str, seconds: int) -> AccessToken:
 
 async def set_password(account_uuid: UUID, password: str) -> None:
     """Give the account a new password. Raises ValidationFailed."""
-    await accounts.replace_hash(account_uuid, await _hash(_password(password)))
+    await _set_hash(account_uuid, await _hash(_password(password)))
+
+
+@db.atomic()
+async def _set_hash(account_uuid: UUID, password_hash: str) -> None:
+    await accounts.replace_hash(account_uuid, password_hash)
+    await recording.record_as(None, Action.SET_PASSWORD, Object(ObjectType.ACCOUNT, str(account_uuid)))
 
 
 async def authenticate(authorization: str | None) -> Actor:

@@ -1,9 +1,10 @@
 """What the person at the machine may do without a token: the command line's services."""
 
+from app.domain.audit import Action, Object
 from app.domain.errors import NotFound, ProjectNotFound
 from app.domain.model import Actor, Plan, Project
-from app.services import identity
-from app.storage import accounts, projects
+from app.services import identity, recording
+from app.storage import accounts, db, projects
 
 
 async def actor(email: str) -> Actor:
@@ -25,9 +26,11 @@ async def list_projects() -> list[Project]:
     return await projects.list_all()
 
 
+@db.atomic()
 async def set_plan(project_id: int, plan: Plan) -> Project:
     """Set the plan of a project. Raises ProjectNotFound."""
     found = await projects.set_plan(project_id, plan)
     if found is None:
         raise ProjectNotFound
+    await recording.record_as(None, Action.SET_PLAN, Object.of(found), found.id, after={"plan": found.plan.value})
     return found

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from uuid import uuid4
 
+from app.domain.audit import Action, Object
 from app.domain.errors import ProjectNotFound, TokenKindForbidden
 from app.domain.model import (
     PRODUCTION_NAME,
@@ -24,10 +25,13 @@ from app.domain.names import check_label
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.policy import Operation
 from app.domain.rollout import DEFAULT_STEPS
-from app.services import access, writing
+from app.domain.values import MISSING
+from app.services import access, recording, writing
+from app.services.operation import operation
 from app.storage import db, entities, environments, generations, layers, projects
 
 
+@operation(Action.CREATE_PROJECT)
 async def create(actor: Actor, name: str, plan: Plan = Plan.PRO) -> Project:
     """Make a project that ``actor`` owns, with production and an empty project document.
 
@@ -86,7 +90,13 @@ async def _create(actor: Actor, name: str, plan: Plan) -> Project:
     entity = await entities.lock(project.id, PROJECT_KIND, PROJECT_KEY)
     stack = (await layers.stacks_of(project.id, root_uuid, [entity.uuid]))[entity.uuid]
     target = writing.Target(production, root, production.status)
-    await writing.write(actor, target, [writing.DocumentWrite(stack, {})], Origin.WRITE)
+    entry = recording.entry(
+        project.id,
+        Object.of(project),
+        env_uuid=production_uuid,
+        change=(MISSING, {"name": project.name, "plan": project.plan.value}),
+    )
+    await writing.write(actor, target, [writing.DocumentWrite(stack, {})], Origin.WRITE, entry)
     return project
 
 

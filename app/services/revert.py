@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from app.domain import names
+from app.domain.audit import Action, Object
 from app.domain.errors import DocumentNotFound, PathNotFound, ProductionProtected, ValidationFailed
 from app.domain.model import PROJECT_KEY, PROJECT_KIND, Actor, Change, Entity, Environment, Generation, Origin
 from app.domain.patch import REMOVE, Replace, apply, at
 from app.domain.pointer import Path, format_pointer
 from app.domain.policy import Operation
 from app.domain.values import MISSING, State, lookup, same
-from app.services import access, writing
+from app.services import access, recording, writing
+from app.services.operation import operation
 from app.services.writing import DocumentWrite, Target
 from app.storage import db, entities, environments, layers, snapshots
 
@@ -29,6 +31,7 @@ class _Scope:
     paths: Sequence[Path] | None
 
 
+@operation(Action.REVERT_CHANGES)
 async def revert(
     actor: Actor,
     env_uuid: UUID,
@@ -77,7 +80,8 @@ async def _revert(actor: Actor, seen: Environment, scope: _Scope) -> Reverted:
     writes: list[DocumentWrite] = []
     for start in range(0, len(found), writing.CHUNK):
         writes += await _reverting(target, shown, found[start : start + writing.CHUNK], scope.paths)
-    recorded = await writing.write(actor, target, writes, Origin.REVERT)
+    entry = recording.entry(seen.project_id, Object.of(seen), env_uuid=seen.uuid)
+    recorded = await writing.write(actor, target, writes, Origin.REVERT, entry)
     saved = await environments.get([seen.project_id], seen.uuid)
     return Reverted(saved or target.environment, [item.change for item in recorded])
 

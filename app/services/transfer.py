@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.domain import names
+from app.domain.audit import Action, Object
 from app.domain.errors import BadRequest, BodyTooLarge, Busy, DomainError, ValidationFailed
 from app.domain.json_text import parse_json
 from app.domain.model import Actor, At, Origin
 from app.domain.policy import Operation
 from app.domain.values import same
-from app.services import access, resolution, writing
+from app.services import access, recording, resolution, writing
+from app.services.operation import operation
 from app.services.resolution import View
 from app.services.writing import DocumentWrite, Opened, Target
 from app.storage import bulk, db, layers
@@ -39,6 +41,7 @@ class Imported:
     unchanged: int
 
 
+@operation(Action.IMPORT_DOCUMENTS, stream="chunks")
 async def import_documents(actor: Actor, project_id: int, env: str | None, chunks: AsyncIterator[bytes]) -> Imported:
     """Replace or create the documents that NDJSON lines ``{"kind", "key", "data"}`` name: all, or none.
 
@@ -98,7 +101,13 @@ async def _write(opened: Opened, lines: int) -> Imported:
         await writing.close_unused(opened)
     else:
         await writing.settle(opened, first)
+        await _record(opened, (first, first + created + changed - 1))
     return Imported(lines, created, changed, lines - created - changed)
+
+
+async def _record(opened: Opened, versions: tuple[int, int]) -> None:
+    environment = opened.target.environment
+    await recording.record(environment.project_id, Object.of(environment), env_uuid=environment.uuid, versions=versions)
 
 
 async def _stage(chunks: AsyncIterator[bytes]) -> int:

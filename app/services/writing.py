@@ -10,6 +10,7 @@ from typing import Final
 from uuid import uuid4
 
 from app.domain import lifecycle
+from app.domain.audit import Entry
 from app.domain.errors import EnvironmentArchived, ValidationFailed, ValueNotStorable
 from app.domain.json_text import check_storable
 from app.domain.layers import canonical_layer
@@ -98,15 +99,23 @@ class Opened:
     place: Place
 
 
-async def write(actor: Actor, target: Target, writes: Sequence[DocumentWrite], origin: Origin) -> list[Recorded]:
-    """Make the documents show what they are to show, each by its canonical layer; nothing for no writes."""
+async def write(
+    actor: Actor, target: Target, writes: Sequence[DocumentWrite], origin: Origin, entry: Entry
+) -> list[Recorded]:
+    """Make the documents show what they are to show, each by its canonical layer; nothing for no writes.
+
+    ``entry`` is the trail's row for all of them.
+    """
     if not writes:
         return []
     opened = await open_generation(actor, target, origin)
     layer_writes = [layer_write(opened, item) for item in writes]
     recorded: list[Recorded] = []
     for start in range(0, len(layer_writes), CHUNK):
-        recorded += await changes.record(opened.place, layer_writes[start : start + CHUNK])
+        last = start + CHUNK >= len(layer_writes)
+        first = recorded[0].change.version if recorded else None
+        chunk = layer_writes[start : start + CHUNK]
+        recorded += await changes.record(opened.place, chunk, entry if last else None, first)
     await settle(opened, recorded[0].change.version)
     return recorded
 

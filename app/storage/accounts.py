@@ -153,12 +153,22 @@ async def list_keys(project_id: int) -> list[ApiKey]:
     return [_key(row) for row in rows]
 
 
-async def revoke_key(project_id: int, uuid: UUID) -> ApiKey | None:
-    """Mark the key revoked and return it; None if the project has no such key."""
+async def lock_key(project_id: int, uuid: UUID) -> ApiKey | None:
+    """Return a key of the project, locked against being revoked meanwhile."""
     row = await db.fetchrow(
-        "UPDATE api_key SET revoked_at = coalesce(revoked_at, clock_timestamp()) WHERE project_id = $1 AND uuid = $2"
+        f"SELECT {_KEY_COLUMNS} FROM api_key WHERE project_id = $1 AND uuid = $2 FOR NO KEY UPDATE", project_id, uuid
+    )
+    return _key(row) if row else None
+
+
+async def revoke_key(project_id: int, uuid: UUID) -> ApiKey:
+    """Mark a key that is locked as revoked and return it."""
+    row = await db.fetchrow(
+        "UPDATE api_key SET revoked_at = clock_timestamp() WHERE project_id = $1 AND uuid = $2"
         f" RETURNING {_KEY_COLUMNS}",
         project_id,
         uuid,
     )
-    return _key(row) if row else None
+    if row is None:
+        raise LookupError("UPDATE found nothing")
+    return _key(row)

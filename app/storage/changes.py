@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from app.domain.audit import Entry
 from app.domain.model import USER_KIND, Change, Entity, Origin
 from app.domain.patch import Patch, diff, to_json
 from app.domain.values import MISSING, State, Value
-from app.storage import db
+from app.storage import audit, db
 from app.storage.codec import dumps, loads
 from app.storage.layers import Stack, stored_form
 from app.storage.lookups import entity_of
@@ -71,7 +72,7 @@ def layer_value(patch: Patch | None) -> State:
     return {"form": form} if data is None else {"form": form, "data": loads(data)}
 
 
-_RECORD: Final = """
+_WRITTEN: Final = """
 WITH input AS (
     SELECT * FROM unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::text[], $11::jsonb[], $12::jsonb[], $13::jsonb[],
                          $14::jsonb[])
@@ -95,7 +96,8 @@ WITH input AS (
 ), shown AS (
     UPDATE generation SET entity_count = entity_count + $6::bigint, user_count = user_count + $15::bigint
     FROM counted WHERE ($6::bigint <> 0 OR $15::bigint <> 0) AND generation.project_id = $1 AND generation.uuid = $2
-)
+)"""
+_CHANGED: Final = """
 INSERT INTO change (project_id, version, env_uuid, generation_uuid, entity_uuid, entity_version, forward, reverse,
                     layer_reverse, origin, actor, created_at)
 SELECT $1, counted.version - (SELECT count(*) FROM input) + input.position, $3, $2, input.entity_uuid,
@@ -105,6 +107,10 @@ FROM counted CROSS JOIN input JOIN versioned ON versioned.uuid = input.entity_uu
 RETURNING version, entity_version, entity_uuid, created_at,
     (SELECT written.uuid FROM written WHERE written.entity_uuid = change.entity_uuid) AS layer_uuid
 """
+_RECORD: Final = _WRITTEN + _CHANGED
+# The trail's row comes after the counter was locked, as all that writes both does.
+_FIRST: Final = "coalesce($16::bigint, version - (SELECT count(*) FROM input) + 1)"
+_RECORD_AND_AUDIT: Final = f"{_WRITTEN}, audited AS ({audit.insertion(17, _FIRST, 'version')} FROM counted){_CHANGED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +119,13 @@ class Recorded:
     layer_uuid: UUID
 
 
-async def record(place: Place, writes: Sequence[LayerWrite]) -> list[Recorded]:
+async def record(
+    place: Place, writes: Sequence[LayerWrite], entry: Entry | None = None, first: int | None = None
+) -> list[Recorded]:
     """Write layers, bump versions and append the changes, in one statement; the entities are locked already.
 
-    The project's counter is locked here, last before COMMIT, so that versions are in commit order (§11.31).
+    The project's counter is locked here, last before COMMIT, so that versions are in commit order (§11.31). With
+    ``entry`` the same statement adds the trail's row, for the changes from version ``first`` or the first of these.
     """
     if not writes:
         return []
@@ -125,7 +134,7 @@ async def record(place: Place, writes: Sequence[LayerWrite]) -> list[Recorded]:
     forms = [stored_form(write.patch) for write in writes]
     counted = writes if place.is_root else ()
     rows = await db.fetch(
-        _RECORD,
+        _RECORD_AND_AUDIT if entry else _RECORD,
         place.project_id,
         place.generation_uuid,
         place.env_uuid,
@@ -141,6 +150,7 @@ async def record(place: Place, writes: Sequence[LayerWrite]) -> list[Recorded]:
         [dumps(patch) for patch in reverse],
         [write.layer_reverse(place) for write in writes],
         sum(write.shown_delta for write in counted if write.stack.entity.kind == USER_KIND),
+        *((first, *audit.arguments(entry)) if entry else ()),
     )
     by_entity = {row["entity_uuid"]: row for row in rows}
     if len(by_entity) != len(writes):

@@ -17,7 +17,7 @@ from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from app.domain.errors import Busy, DatabaseUnavailable
+from app.domain.errors import AuditUnavailable, Busy, DatabaseUnavailable
 
 Record: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
@@ -67,6 +67,7 @@ class StatementCount:
 
 _pool: "asyncpg.Pool[Record] | None" = None
 _current: ContextVar["Connection | None"] = ContextVar("connection", default=None)
+_encloses: ContextVar[bool] = ContextVar("encloses", default=False)
 _counted: ContextVar[StatementCount | None] = ContextVar("counted", default=None)
 
 
@@ -130,22 +131,41 @@ async def transaction(
     *,
     readonly: bool = False,
     statement_timeout: str | None = None,
+    encloses: bool = False,
 ) -> AsyncIterator[None]:
     """Run the block in one transaction; an error inside, or of COMMIT itself, leaves nothing behind.
 
-    Not to be nested: a service never calls a service. ``statement_timeout`` is PostgreSQL's notation, as ``5min``.
+    Not to be nested: a service never calls a service. Only within one that ``encloses``, which adds something to
+    whatever a service does, the service's own transaction becomes a part of it. ``statement_timeout`` is
+    PostgreSQL's notation, as ``5min``.
     """
     if _current.get() is not None:
-        raise RuntimeError("a transaction is open in this task already")
+        await _join(isolation, statement_timeout)
+        token = _encloses.set(False)
+        try:
+            yield
+        finally:
+            _encloses.reset(token)
+        return
     async with connection() as acquired:
-        token = _current.set(acquired)
+        connected, enclosing = _current.set(acquired), _encloses.set(encloses)
         try:
             async with acquired.transaction(isolation=isolation, readonly=readonly):
                 if statement_timeout is not None:
                     await acquired.execute(_TIMEOUTS, statement_timeout)
                 yield
         finally:
-            _current.reset(token)
+            _encloses.reset(enclosing)
+            _current.reset(connected)
+
+
+async def _join(isolation: str, statement_timeout: str | None) -> None:
+    if not _encloses.get():
+        raise RuntimeError("a transaction is open in this task already")
+    if isolation != "read_committed":
+        raise RuntimeError("an enclosing transaction has begun with a weaker isolation")
+    if statement_timeout is not None:
+        await execute(_TIMEOUTS, statement_timeout)
 
 
 @asynccontextmanager
@@ -173,18 +193,26 @@ def atomic(
     isolation: Literal["read_committed", "repeatable_read"] = "read_committed",
     *,
     statement_timeout: str | None = None,
+    encloses: bool = False,
+    attempts: int = ATTEMPTS,
 ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
-    """Make a coroutine function one transaction that is run again, up to three times, when it lost a race."""
+    """Make a coroutine function one transaction that is run again, up to three times, when it lost a race.
+
+    As a part of an enclosing transaction it runs once, and the enclosing one is run again.
+    """
 
     def decorate(function: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         @wraps(function)
         async def run(*args: P.args, **kwargs: P.kwargs) -> R:
-            for attempt in range(1, ATTEMPTS + 1):
+            if _encloses.get():
+                async with transaction(isolation, statement_timeout=statement_timeout):
+                    return await function(*args, **kwargs)
+            for attempt in range(1, attempts + 1):
                 try:
-                    async with transaction(isolation, statement_timeout=statement_timeout):
+                    async with transaction(isolation, statement_timeout=statement_timeout, encloses=encloses):
                         return await function(*args, **kwargs)
                 except RETRIABLE as error:
-                    if attempt == ATTEMPTS:
+                    if attempt == attempts:
                         raise Busy from error
                 await asyncio.sleep(random.uniform(0.005, 0.02) * 2**attempt)  # noqa: S311
             raise AssertionError("unreachable")
@@ -201,6 +229,10 @@ def _translated() -> Iterator[None]:
         counter.count += 1
     try:
         yield
+    except asyncpg.InsufficientPrivilegeError as error:
+        if "table audit" in str(error):
+            raise AuditUnavailable from error
+        raise
     except _UNREACHABLE as error:
         raise DatabaseUnavailable from error
 

@@ -148,3 +148,43 @@ class Manifest(Table, tablename="manifest"):
     user_filter = JSONB(null=True)
     actor = Text()
     created_at = Timestamptz()
+
+
+class AuditHead(Table, tablename="audit_head"):
+    project_id = Integer(primary_key=True)
+    number = BigInt()
+    hash = Bytea()
+
+
+class Audit(Table, tablename="audit"):
+    project_id = Integer()
+    number = BigInt(primary_key=True)
+    created_at = Timestamptz()
+    operation = Text()
+    refusal = Text(null=True)
+    account_uuid = UUID(null=True)
+    key_uuid = UUID(null=True)
+    actor = Text(null=True)
+    door = Text()
+    address = Text(null=True)
+    request_id = Text(null=True)
+    object_type = Text(null=True)
+    object_id = Text(null=True)
+    object_name = Text(null=True)
+    env_uuid = UUID(null=True)
+    first_version = BigInt(null=True)
+    last_version = BigInt(null=True)
+    before = JSONB(null=True)
+    after = JSONB(null=True)
+    hash = Bytea()
+
+
+class Idempotency(Table, tablename="idempotency"):
+    principal_uuid = UUID()
+    operation = Text()
+    key_hash = Bytea(primary_key=True)
+    fingerprint = Bytea(secret=True)
+    project_id = Integer(null=True)
+    answer = Text(null=True, secret=True)
+    created_at = Timestamptz()
+    expires_at = Timestamptz()

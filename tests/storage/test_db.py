@@ -37,6 +37,53 @@ async def test_transactions_do_not_nest() -> None:
 
 
 @pytest.mark.usefixtures("pool")
+async def test_only_what_encloses_takes_another_in(project: Project) -> None:
+    name = "SELECT name FROM project WHERE project_id = $1"
+
+    @db.atomic(statement_timeout="7s")
+    async def rename() -> str:
+        await db.execute("UPDATE project SET name = 'inner' WHERE project_id = $1", project.id)
+        with pytest.raises(RuntimeError):
+            async with db.transaction():
+                pass
+        return str(await db.fetchval("SHOW statement_timeout"))
+
+    async def rename_and_fail() -> None:
+        async with db.transaction(encloses=True):
+            assert await rename() == "7s"
+            assert await db.fetchval(name, project.id) == "inner"
+            with pytest.raises(RuntimeError):
+                async with db.transaction("repeatable_read"):
+                    pass
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await rename_and_fail()
+    assert await db.fetchval(name, project.id) == "Shop"
+    assert await rename() == "7s"
+    assert await db.fetchval("SHOW statement_timeout") == "5s"
+
+
+@pytest.mark.usefixtures("pool")
+async def test_what_is_enclosed_is_run_again_with_what_encloses_it() -> None:
+    runs: list[str] = []
+
+    @db.atomic()
+    async def inner() -> None:
+        runs.append("inner")
+        if len(runs) < 6:
+            raise db.Retry
+
+    @db.atomic(encloses=True)
+    async def outer() -> None:
+        runs.append("outer")
+        await inner()
+
+    await outer()
+    assert runs == ["outer", "inner"] * 3
+
+
+@pytest.mark.usefixtures("pool")
 async def test_an_error_inside_undoes_everything(project: Project) -> None:
     async def rename_and_fail() -> None:
         async with db.transaction():

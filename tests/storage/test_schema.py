@@ -53,7 +53,7 @@ async def test_tables_are_as_declared(
     assert found == declared
 
 
-async def test_every_table_but_the_accounts_starts_with_its_project(
+async def test_every_table_but_those_of_accounts_starts_with_its_project(
     owner_connection: "asyncpg.Connection[asyncpg.Record]",
 ) -> None:
     rows = await owner_connection.fetch(
@@ -62,7 +62,7 @@ async def test_every_table_but_the_accounts_starts_with_its_project(
         " WHERE indisprimary AND relnamespace = 'public'::regnamespace AND relname <> 'migration'"
     )
     others = {row["relname"] for row in rows if row["attname"] != "project_id"}
-    assert others == {tables.Account._meta.tablename, tables.SigningKey._meta.tablename}
+    assert others == {table._meta.tablename for table in (tables.Account, tables.SigningKey, tables.Idempotency)}
 
 
 async def _refused(connection: "asyncpg.Connection[asyncpg.Record]", statement: str, *arguments: object) -> str:
@@ -108,7 +108,16 @@ async def test_constraints_refuse_what_the_rules_forbid(
 
 
 @pytest.mark.parametrize(
-    "statement", ["UPDATE change SET actor = 'x'", "DELETE FROM change", "TRUNCATE change", "DELETE FROM manifest"]
+    "statement",
+    [
+        "UPDATE change SET actor = 'x'",
+        "DELETE FROM change",
+        "TRUNCATE change",
+        "DELETE FROM manifest",
+        "UPDATE audit SET actor = 'x'",
+        "DELETE FROM audit",
+        "TRUNCATE audit",
+    ],
 )
 async def test_history_cannot_be_rewritten(database: Database, project: Project, statement: str) -> None:
     for dsn in (database.owner_dsn, database.app_dsn):

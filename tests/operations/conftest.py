@@ -1,0 +1,43 @@
+"""The world of each test, and all that the database holds."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import asyncpg
+import httpx
+import pytest
+
+from app.domain.model import Actor, Project
+from tests.conftest import Database
+from tests.doors import Headers, app, client, headers_of, owner
+from tests.operations.world import World
+
+__all__ = ["app", "client", "contents", "headers_of", "owner", "schema_owner", "world"]
+
+Contents = dict[str, str]
+
+
+@pytest.fixture
+async def world(client: httpx.AsyncClient, owner: Headers, actor: Actor, project: Project) -> World:
+    """The owner's client, and something to do for every operation."""
+    client.headers.update(owner)
+    return await World.made(client, actor, project)
+
+
+@pytest.fixture
+async def schema_owner(database: Database) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """A connection of the schema's owner."""
+    connection = await asyncpg.connect(database.owner_dsn)
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+def contents(schema_owner: "asyncpg.Connection[asyncpg.Record]") -> Callable[[], Awaitable[Contents]]:
+    """Reads a digest of each table."""
+
+    async def read() -> Contents:
+        tables = await schema_owner.fetch("SELECT relname FROM pg_stat_user_tables ORDER BY relname")
+        statement = "SELECT md5(coalesce(string_agg(row::text, '|' ORDER BY row::text), '')) FROM {} AS row"
+        return {name: await schema_owner.fetchval(statement.format(name)) for (name,) in tables}
+
+    return read

@@ -1,0 +1,240 @@
+"""A project in which every operation of both doors has something to do, and one request for each of them."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from app.domain.audit import Action
+from app.domain.model import Actor, Project, Scope
+from app.services import api_keys, backups, checkpoints, documents, environments
+from app.services.branching import ForkOptions
+
+Input = dict[str, Any]
+
+
+@dataclass
+class World:
+    """The things that the requests name, and a client with the owner's token."""
+
+    client: httpx.AsyncClient
+    actor: Actor
+    project: Project
+    env: UUID
+    checkpoint: UUID
+    backup: UUID
+    key: UUID
+
+    @classmethod
+    async def made(cls, client: httpx.AsyncClient, actor: Actor, project: Project) -> "World":
+        """Make the project's environment, with an override; a checkpoint, a backup, a key."""
+        await documents.put(actor, project.id, None, "page", "a", {"n": 0})
+        fork = await environments.fork(actor, project.id, ForkOptions("env"))
+        await documents.put(actor, project.id, "env", "page", "a", {"n": 1})
+        backup = await backups.backup(actor, project.id)
+        taken = await checkpoints.checkpoint(actor, project.production_uuid, "before")
+        await documents.put(actor, project.id, None, "page", "a", {"n": 2})
+        made = await api_keys.create(actor, project.id, "key", [Scope.READ])
+        return cls(client, actor, project, fork.environment.uuid, taken.uuid, backup.uuid, made.key.uuid)
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A request of the REST door: what its route is called, and what it says."""
+
+    method: str
+    route: str
+    action: Action
+    body: Callable[[World], Any] = lambda _: None
+    query: Callable[[World], Mapping[str, Any]] = lambda _: {}
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.route}"
+
+    async def send(self, world: World, key: str | None = None, body: Any = None, **headers: str) -> httpx.Response:
+        """Send it, under an idempotency key if one is given."""
+        address = self.route.format(project_id=world.project.id, kind="page", key="a", key_uuid=world.key)
+        content = self.body(world) if body is None else body
+        lines = self.action is Action.IMPORT_DOCUMENTS
+        headers["Content-Type"] = "application/x-ndjson" if lines else "application/json"
+        content = content if isinstance(content, bytes) else json.dumps(content).encode()
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        return await world.client.request(
+            self.method, address, content=content, params=dict(self.query(world)), headers=headers
+        )
+
+
+PROJECT = "/api/projects/{project_id}"
+ENTITY = f"{PROJECT}/entities/{{kind}}/{{key}}"
+
+REST = [
+    Rest("POST", "/api/projects", Action.CREATE_PROJECT, lambda _: {"name": "Other"}),
+    Rest("POST", f"{PROJECT}/api-keys", Action.CREATE_API_KEY, lambda _: {"name": "k", "scopes": ["read", "write"]}),
+    Rest("DELETE", f"{PROJECT}/api-keys/{{key_uuid}}", Action.REVOKE_API_KEY),
+    Rest("PUT", f"{PROJECT}/data", Action.WRITE_DOCUMENT, lambda _: {"n": 3}),
+    Rest("PATCH", f"{PROJECT}/data", Action.WRITE_DOCUMENT, lambda _: {"n": 4}),
+    Rest("PUT", ENTITY, Action.WRITE_DOCUMENT, lambda _: {"n": 5}),
+    Rest("PATCH", ENTITY, Action.WRITE_DOCUMENT, lambda _: {"n": 6}),
+    Rest("DELETE", ENTITY, Action.DELETE_DOCUMENT),
+    Rest("POST", f"{PROJECT}/import", Action.IMPORT_DOCUMENTS, lambda _: b'{"kind": "page", "key": "b", "data": {}}\n'),
+    Rest(
+        "POST",
+        "/api/sandbox/fork",
+        Action.FORK_ENVIRONMENT,
+        lambda world: {"source_project_id": world.project.id, "env_name": "second"},
+    ),
+    Rest(
+        "PATCH",
+        "/api/sandbox/environment",
+        Action.UPDATE_ENVIRONMENT,
+        lambda world: {"env_uuid": str(world.env), "name": "renamed"},
+    ),
+    Rest(
+        "DELETE",
+        "/api/sandbox/environment",
+        Action.ARCHIVE_ENVIRONMENT,
+        query=lambda world: {"env_uuid": str(world.env)},
+    ),
+    Rest(
+        "POST",
+        "/api/sandbox/checkpoint",
+        Action.CHECKPOINT,
+        lambda world: {"env_uuid": str(world.env), "label": "now"},
+    ),
+    Rest(
+        "DELETE",
+        "/api/sandbox/checkpoint",
+        Action.DELETE_CHECKPOINT,
+        query=lambda world: {"checkpoint_uuid": str(world.checkpoint)},
+    ),
+    Rest(
+        "POST",
+        "/api/sandbox/rollback",
+        Action.ROLLBACK_TO_CHECKPOINT,
+        lambda world: {"checkpoint_uuid": str(world.checkpoint)},
+    ),
+    Rest("POST", "/api/sandbox/pin", Action.PIN_ENVIRONMENT, lambda world: {"env_uuid": str(world.env)}),
+    Rest("POST", "/api/sandbox/revert", Action.REVERT_CHANGES, lambda world: {"env_uuid": str(world.env)}),
+    Rest("POST", "/api/sandbox/backup", Action.BACKUP_PRODUCTION, lambda world: {"project_id": world.project.id}),
+    Rest(
+        "POST",
+        "/api/sandbox/restore",
+        Action.RESTORE_PRODUCTION,
+        lambda world: {"project_id": world.project.id, "backup_uuid": str(world.backup)},
+    ),
+]
+# Without a token there is nobody whose key it could be.
+UNKEYED = {"POST /api/auth/register", "POST /api/auth/login"}
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A mutation: its input, and what its payload is asked for."""
+
+    name: str
+    action: Action
+    input: Callable[[World], Input]
+    selection: str = "__typename"
+
+    @property
+    def query(self) -> str:
+        kind = self.name[0].upper() + self.name[1:]
+        payload = "ForkEnvironment" if kind == "RollbackToCheckpoint" else kind
+        return (
+            f"mutation ($input: {kind}Input!) {{ {self.name}(input: $input) {{ __typename"
+            f" ... on {payload}Payload {{ {self.selection} }} ... on Refusal {{ code message }} }} }}"
+        )
+
+    async def send(self, world: World, key: str | None = None, **changed: Any) -> httpx.Response:
+        """Send it, under an idempotency key if one is given."""
+        wanted = {**self.input(world), **changed} | ({} if key is None else {"idempotencyKey": key})
+        return await world.client.post("/graphql", json={"query": self.query, "variables": {"input": wanted}})
+
+
+def _project(world: World) -> Input:
+    return {"projectId": world.project.id}
+
+
+def _env(world: World) -> Input:
+    return {"envUuid": str(world.env)}
+
+
+def _page(world: World) -> Input:
+    return {**_project(world), "kind": "page", "key": "a"}
+
+
+MUTATIONS = [
+    Mutation("createProject", Action.CREATE_PROJECT, lambda _: {"name": "Other"}, "project { id name }"),
+    Mutation(
+        "createApiKey",
+        Action.CREATE_API_KEY,
+        lambda world: {**_project(world), "name": "k", "scopes": ["READ"]},
+        "apiKey { uuid prefix }",
+    ),
+    Mutation(
+        "revokeApiKey",
+        Action.REVOKE_API_KEY,
+        lambda world: {**_project(world), "keyUuid": str(world.key)},
+        "apiKey { uuid revokedAt }",
+    ),
+    Mutation(
+        "writeDocument",
+        Action.WRITE_DOCUMENT,
+        lambda world: {**_page(world), "patch": {"put": {"n": 7}}},
+        "created document { version data } change { version }",
+    ),
+    Mutation("deleteDocument", Action.DELETE_DOCUMENT, _page, "change { version }"),
+    Mutation(
+        "forkEnvironment",
+        Action.FORK_ENVIRONMENT,
+        lambda world: {**_project(world), "envName": "second"},
+        "environment { uuid name } manifestUuid",
+    ),
+    Mutation(
+        "updateEnvironment",
+        Action.UPDATE_ENVIRONMENT,
+        lambda world: {**_env(world), "name": "renamed"},
+        "environment { uuid name }",
+    ),
+    Mutation("archiveEnvironment", Action.ARCHIVE_ENVIRONMENT, _env, "environment { status } removedDiffs"),
+    Mutation("checkpoint", Action.CHECKPOINT, _env, "checkpoint { uuid } entities"),
+    Mutation(
+        "deleteCheckpoint",
+        Action.DELETE_CHECKPOINT,
+        lambda world: {"checkpointUuid": str(world.checkpoint)},
+        "checkpointUuid",
+    ),
+    Mutation(
+        "rollbackToCheckpoint",
+        Action.ROLLBACK_TO_CHECKPOINT,
+        lambda world: {"checkpointUuid": str(world.checkpoint)},
+        "environment { uuid }",
+    ),
+    Mutation("pinEnvironment", Action.PIN_ENVIRONMENT, _env, "pinned { uuid }"),
+    Mutation("revertChanges", Action.REVERT_CHANGES, _env, "changes { version }"),
+    Mutation("backupProduction", Action.BACKUP_PRODUCTION, _project, "backup { uuid }"),
+    Mutation(
+        "restoreProduction",
+        Action.RESTORE_PRODUCTION,
+        lambda world: {**_project(world), "backupUuid": str(world.backup)},
+        "changed created deleted",
+    ),
+]
+
+Call = Rest | Mutation
+CALLS: list[Call] = [*REST, *MUTATIONS]
+
+
+def is_done(answer: httpx.Response) -> bool:
+    """Return whether the request did what it asks."""
+    if answer.status_code >= 300:
+        return False
+    if answer.request.url.path != "/graphql":
+        return True
+    body = answer.json()
+    return "errors" not in body and all("code" not in result for result in body["data"].values())

@@ -1,0 +1,33 @@
+"""The server, but for its dying at one moment of an operation that has an idempotency key: ``DIE`` says which."""
+
+import os
+import signal
+from typing import Any
+
+from app.cli import main as strata
+from app.services import idempotency as service
+from app.storage import idempotency as storage
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def main() -> None:
+    """Run ``strata`` with a death built in."""
+    once, keep = service.once, storage.keep
+
+    async def die_after_commit(*args: Any, **kwargs: Any) -> Any:
+        await once(*args, **kwargs)
+        _die()
+
+    async def die_before_commit(*args: Any) -> None:
+        await keep(*args)
+        _die()
+
+    moment = os.environ.get("DIE")
+    if moment == "after commit":
+        service.once = die_after_commit
+    elif moment == "before commit":
+        storage.keep = die_before_commit  # type: ignore[assignment]
+    strata()
