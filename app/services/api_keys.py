@@ -64,7 +64,7 @@ def _facts(key: ApiKey) -> dict[str, Value]:
     }
 
 
-@operation(Action.LIST_API_KEYS, changes=False)
+@operation(Action.LIST_API_KEYS, once=False)
 async def list_keys(actor: Actor, project_id: int) -> list[ApiKey]:
     """Return the project's keys, newest first, revoked ones included."""
     await access.authorize(actor, project_id, Operation.MANAGE_KEYS)

@@ -13,7 +13,7 @@ from app.services.operation import operation
 from app.storage import audit
 
 
-@operation(Action.READ_AUDIT, changes=False)
+@operation(Action.READ_AUDIT, once=False)
 async def list_entries(
     actor: Actor, project_id: int, wanted: Filter | None = None, *, limit: int = 50, cursor: str | None = None
 ) -> Page[Recorded]:
@@ -38,7 +38,7 @@ def _moment(name: str, time: datetime | None) -> datetime | None:
         raise ValidationFailed("The time lies beyond the calendar.", field=name) from None
 
 
-@operation(Action.READ_AUDIT, changes=False)
+@operation(Action.READ_AUDIT, once=False)
 async def first_broken(actor: Actor, project_id: int) -> int | None:
     """Return the number at which the trail is no longer what was written; None if it is whole and true."""
     await access.authorize(actor, project_id, Operation.READ_AUDIT)

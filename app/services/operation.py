@@ -14,30 +14,53 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def operation(
-    action: Action, *, changes: bool = True, stream: str | None = None
-) -> Callable[[Callable[Concatenate[Actor, P], Awaitable[R]]], Callable[Concatenate[Actor, P], Coroutine[Any, Any, R]]]:
+Operation = Callable[Concatenate[Actor, P], Awaitable[R]]
+Decorated = Callable[Concatenate[Actor, P], Coroutine[Any, Any, R]]
+
+
+def operation(action: Action, *, once: bool = True) -> Callable[[Operation[P, R]], Decorated[P, R]]:
     """Make a service's function the operation ``action``: it has to call ``recording.record`` once.
 
-    It is refused in the trail where its caller may not do it, and done once for the request's idempotency key,
-    if there is one; its result must be of a type that ``app.storage.typed`` can keep. With ``changes=False`` it
-    only reads, and neither records itself nor takes a key. ``stream`` names an argument that is read once: it
-    is no part of what a key stands for.
+    It is refused in the trail where its caller may not do it, and done once for the request's idempotency key.
+    Without ``once`` it takes no key: it only reads, or a part of it is what is done once (``done_once``).
     """
 
-    def decorate(
-        function: Callable[Concatenate[Actor, P], Awaitable[R]],
-    ) -> Callable[Concatenate[Actor, P], Coroutine[Any, Any, R]]:
+    def decorate(function: Operation[P, R]) -> Decorated[P, R]:
+        work = done_once()(function) if once else function
+
+        @wraps(function)
+        async def run(actor: Actor, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            call = calls.Call(action, actor, actor.project_id)
+            with calls.begun(call):
+                try:
+                    return await work(actor, *args, **kwargs)
+                except (Forbidden, TokenKindForbidden) as refusal:
+                    await recording.refused(call, refusal.code)
+                    raise
+
+        return run
+
+    return decorate
+
+
+def done_once(*, stream: str | None = None) -> Callable[[Operation[P, R]], Decorated[P, R]]:
+    """Make a function be done once for the request's idempotency key, if there is one, within an operation.
+
+    Its result must be of a type that ``app.storage.typed`` can keep. ``stream`` names an argument that is read
+    once: it is no part of what a key stands for.
+    """
+
+    def decorate(function: Operation[P, R]) -> Decorated[P, R]:
         parameters = signature(function)
         first = next(iter(parameters.parameters))
 
-        def asked(call: calls.Call, key: calls.IdempotencyKey, /, *args: Any, **kwargs: Any) -> idempotency.Request[R]:
+        def asked(key: calls.IdempotencyKey, /, *args: Any, **kwargs: Any) -> idempotency.Request[R]:
             given = parameters.bind(*args, **kwargs)
             given.apply_defaults()
             question = {name: value for name, value in given.arguments.items() if name not in (first, stream)}
             return idempotency.Request(
                 key=key,
-                call=call,
+                call=calls.current(),
                 question=[function.__qualname__, question],
                 answer=get_type_hints(function)["return"],
                 work=lambda: function(*args, **kwargs),
@@ -45,18 +68,11 @@ def operation(
 
         @wraps(function)
         async def run(actor: Actor, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            call = calls.Call(action, actor, actor.project_id)
-            key = calls.key() if changes else None
-            with calls.begun(call):
-                try:
-                    if key is None or key.taken:
-                        return await function(actor, *args, **kwargs)
-                    key.taken = True
-                    request = asked(call, key, actor, *args, **kwargs)
-                    return await idempotency.once(request, repeatable=stream is None)
-                except (Forbidden, TokenKindForbidden) as refusal:
-                    await recording.refused(call, refusal.code)
-                    raise
+            key = calls.key()
+            if key is None or key.taken:
+                return await function(actor, *args, **kwargs)
+            key.taken = True
+            return await idempotency.once(asked(key, actor, *args, **kwargs), repeatable=stream is None)
 
         return run
 

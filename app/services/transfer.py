@@ -13,7 +13,7 @@ from app.domain.model import Actor, At, Origin
 from app.domain.policy import Operation
 from app.domain.values import same
 from app.services import access, recording, resolution, writing
-from app.services.operation import operation
+from app.services.operation import done_once, operation
 from app.services.resolution import View
 from app.services.writing import DocumentWrite, Opened, Target
 from app.storage import bulk, db, layers
@@ -41,7 +41,7 @@ class Imported:
     unchanged: int
 
 
-@operation(Action.IMPORT_DOCUMENTS, stream="chunks")
+@operation(Action.IMPORT_DOCUMENTS, once=False)
 async def import_documents(actor: Actor, project_id: int, env: str | None, chunks: AsyncIterator[bytes]) -> Imported:
     """Replace or create the documents that NDJSON lines ``{"kind", "key", "data"}`` name: all, or none.
 
@@ -49,7 +49,7 @@ async def import_documents(actor: Actor, project_id: int, env: str | None, chunk
     EnvironmentArchived, WriteWhileRollingOut.
     """
     await access.authorize(actor, project_id, Operation.WRITE)
-    await access.environment_in_context(project_id, env)
+    # A place first, a connection afterwards: those who wait for a place must not keep connections from others.
     async with _importing:
         try:
             return await _import(actor, project_id, env, chunks)
@@ -58,8 +58,10 @@ async def import_documents(actor: Actor, project_id: int, env: str | None, chunk
             raise Busy from error
 
 
+@done_once(stream="chunks")
 async def _import(actor: Actor, project_id: int, env: str | None, chunks: AsyncIterator[bytes]) -> Imported:
     async with db.transaction(statement_timeout=TIMEOUT):
+        await access.environment_in_context(project_id, env)
         await bulk.prepare()
         lines = await _stage(chunks)
         if repeated := await bulk.repeated_name():

@@ -153,6 +153,7 @@ class Manifest(Table, tablename="manifest"):
 class AuditHead(Table, tablename="audit_head"):
     project_id = Integer(primary_key=True)
     number = BigInt()
+    at = Timestamptz()
     hash = Bytea()
 
 

@@ -17,6 +17,7 @@ STATEMENTS = (
     CREATE TABLE audit_head (
         project_id integer PRIMARY KEY CHECK (project_id >= 0),
         number bigint NOT NULL,
+        at timestamptz NOT NULL,
         hash bytea NOT NULL
     ) WITH (fillfactor = 50)
     """,
@@ -56,31 +57,33 @@ STATEMENTS = (
     "CREATE INDEX audit_refused ON audit (project_id, operation, created_at) WHERE refusal IS NOT NULL",
     # As for all tables of projects: one that the statistics do not know yet must not look like one row.
     "ALTER TABLE audit ALTER COLUMN project_id SET STATISTICS 0",
-    # Members that are null are left out, so that a column added later does not change the hash of older rows.
+    # A composite's text is quoted, so that no two rows have the same; a time's text would go by the session.
     """
-    CREATE FUNCTION audit_hash(previous bytea, entry audit) RETURNS bytea LANGUAGE sql STABLE
-        SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
+    CREATE FUNCTION audit_hash(previous bytea, number bigint, at timestamptz, entry audit) RETURNS bytea
+        LANGUAGE sql STABLE
     AS $$
-        SELECT sha256(previous || convert_to(jsonb_build_array(
-            jsonb_strip_nulls(to_jsonb(entry) - 'hash' - 'before' - 'after'), entry.before, entry.after)::text, 'UTF8'))
+        SELECT sha256(previous || convert_to(ROW(
+            entry.project_id, number, extract(epoch FROM at), entry.operation, entry.refusal, entry.account_uuid,
+            entry.key_uuid, entry.actor, entry.door, entry.address, entry.request_id, entry.object_type,
+            entry.object_id, entry.object_name, entry.env_uuid, entry.first_version, entry.last_version,
+            entry.before, entry.after)::text, 'UTF8'))
     $$
     """,
+    # The time is taken where the head is locked, so that times have the order of the numbers.
     """
     CREATE FUNCTION audit_chain() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
         SET search_path = pg_catalog, public, pg_temp
     AS $$
-    DECLARE
-        head audit_head;
     BEGIN
         LOOP
-            SELECT * INTO head FROM audit_head WHERE project_id = NEW.project_id FOR NO KEY UPDATE;
+            UPDATE audit_head head SET (number, at, hash) =
+                (SELECT head.number + 1, now.at, audit_hash(head.hash, head.number + 1, now.at, NEW)
+                 FROM (SELECT clock_timestamp() AS at) AS now)
+                WHERE project_id = NEW.project_id
+                RETURNING number, at, hash INTO NEW.number, NEW.created_at, NEW.hash;
             EXIT WHEN FOUND;
-            INSERT INTO audit_head VALUES (NEW.project_id, 0, '') ON CONFLICT DO NOTHING;
+            INSERT INTO audit_head VALUES (NEW.project_id, 0, clock_timestamp(), '') ON CONFLICT DO NOTHING;
         END LOOP;
-        NEW.number := head.number + 1;
-        NEW.created_at := clock_timestamp();
-        NEW.hash := audit_hash(head.hash, NEW);
-        UPDATE audit_head SET number = NEW.number, hash = NEW.hash WHERE project_id = NEW.project_id;
         RETURN NEW;
     END
     $$
