@@ -1,5 +1,6 @@
 """``strata doctor``: what is wrong with this installation, in words."""
 
+import asyncio
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -10,9 +11,11 @@ import asyncpg
 
 from app.settings import Settings
 from app.storage import migrations
+from app.storage.audit import FIRST_BROKEN
 from app.storage.embedded import EmbeddedError, default_data_dir, find_binaries
 
 LEAST_FREE_BYTES: Final = 500_000_000
+TRAIL_SECONDS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +71,26 @@ async def look_at_database(dsn: str, *, external: bool) -> list[Finding]:
     connection = await asyncpg.connect(dsn, timeout=10)
     try:
         facts = await connection.fetch(_FACTS)
+        if not missing:
+            findings.append(await _trail(connection))
     finally:
         await connection.close()
     return findings + [check(facts[0], external) for check in _CHECKS]
+
+
+async def _trail(connection: "asyncpg.Connection[asyncpg.Record]") -> Finding:
+    try:
+        async with asyncio.timeout(TRAIL_SECONDS):
+            for (project_id,) in await connection.fetch("SELECT project_id FROM audit_head ORDER BY project_id"):
+                number = await connection.fetchval(FIRST_BROKEN, project_id)
+                if number is not None:
+                    return _problem(
+                        f"The audit trail of project {project_id} is not what was written, from entry {number} on:"
+                        " it was altered by somebody who may change the schema."
+                    )
+    except TimeoutError:
+        return _warning(f"The audit trail is too long to be checked in {TRAIL_SECONDS} s; nothing was found so far.")
+    return _ok("The audit trail is what was written.")
 
 
 _FACTS: Final = """

@@ -132,17 +132,20 @@ async def count(project_id: int, wanted: Filter) -> int:
     return found
 
 
+FIRST_BROKEN: Final = (
+    "WITH link AS (SELECT number, hash, hash = audit_hash(lag(hash, 1, '') OVER trail, number, created_at, audit)"
+    "  AND number = coalesce(lag(number) OVER trail, 0) + 1 AS is_true FROM audit WHERE project_id = $1"
+    "  WINDOW trail AS (ORDER BY number))"
+    " SELECT min(number) FROM (SELECT number FROM link WHERE NOT is_true UNION ALL"
+    "  SELECT number FROM audit_head head WHERE project_id = $1 AND NOT EXISTS"
+    "   (SELECT FROM link WHERE link.number = head.number AND link.hash = head.hash)) AS broken"
+)
+"""Asks for the first number at which the trail of project ``$1`` is not what was written; null: whole and true."""
+
+
 async def first_broken(project_id: int) -> int | None:
     """Return the first number at which the project's trail is not what was written, or None: whole and true."""
-    number: int | None = await db.fetchval(
-        "WITH link AS (SELECT number, hash, hash = audit_hash(lag(hash, 1, '') OVER trail, number, created_at, audit)"
-        "  AND number = coalesce(lag(number) OVER trail, 0) + 1 AS is_true FROM audit WHERE project_id = $1"
-        "  WINDOW trail AS (ORDER BY number))"
-        " SELECT min(number) FROM (SELECT number FROM link WHERE NOT is_true UNION ALL"
-        "  SELECT number FROM audit_head head WHERE project_id = $1 AND NOT EXISTS"
-        "   (SELECT FROM link WHERE link.number = head.number AND link.hash = head.hash)) AS broken",
-        project_id,
-    )
+    number: int | None = await db.fetchval(FIRST_BROKEN, project_id)
     return number
 
 

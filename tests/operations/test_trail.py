@@ -8,12 +8,13 @@ import asyncpg
 import httpx
 import pytest
 
+from app.doctor import look_at_database
 from app.domain.audit import Action
 from app.domain.model import Role
 from app.services import audit, documents
 from app.storage import audit as trail
 from app.storage import db
-from tests.conftest import MakeActor
+from tests.conftest import Database, MakeActor
 from tests.doors import headers_of
 from tests.operations.test_recorded import add_member
 from tests.operations.world import CALLS, REST, World, is_done
@@ -150,7 +151,7 @@ async def test_numbers_have_no_gaps_however_many_write_at_once(world: World) -> 
     ],
 )
 async def test_rewriting_by_who_owns_the_database_is_seen(
-    world: World, schema_owner: "asyncpg.Connection[asyncpg.Record]", statement: str
+    database: Database, world: World, schema_owner: "asyncpg.Connection[asyncpg.Record]", statement: str
 ) -> None:
     assert await trail.first_broken(world.project.id) is None
     async with schema_owner.transaction():
@@ -160,6 +161,8 @@ async def test_rewriting_by_who_owns_the_database_is_seen(
     found = await trail.first_broken(world.project.id)
     assert found is not None
     assert found >= 3
+    said = [finding.message for finding in await look_at_database(database.app_dsn, external=False)]
+    assert any("audit trail" in message and "not what was written" in message for message in said), said
 
 
 async def test_nobody_numbers_rows_by_hand(world: World) -> None:
