@@ -110,7 +110,7 @@ async def _demo_account(password: str) -> Actor:
     account = known[0] if known else await identity.register(EMAIL, password)
     if known:
         await identity.set_password(account.uuid, password)
-    return Actor(account_uuid=account.uuid, name=account.email)
+    return Actor(account_uuid=account.uuid, name=account.name)
 
 
 async def _make_project(actor: Actor) -> Project:

@@ -9,10 +9,12 @@ from typing import Final, Literal
 
 import asyncpg
 
+from app.services import tokens
 from app.settings import Settings
-from app.storage import migrations
+from app.storage import master_key, migrations
 from app.storage.audit import FIRST_BROKEN
 from app.storage.embedded import EmbeddedError, default_data_dir, find_binaries
+from app.storage.master_key import MasterKey, MasterKeyError
 
 LEAST_FREE_BYTES: Final = 500_000_000
 TRAIL_SECONDS: Final = 20
@@ -41,6 +43,7 @@ def _problem(message: str) -> Finding:
 def look_at_machine(settings: Settings) -> Iterator[Finding]:
     """Look at what must be right before there is a database."""
     yield _ok(f"Python {sys.version.split()[0]}.")
+    yield _where_the_master_key_is(settings)
     if settings.database_url:
         return
     folder = settings.data_dir or default_data_dir()
@@ -52,6 +55,34 @@ def look_at_machine(settings: Settings) -> Iterator[Finding]:
         yield _ok(f"PostgreSQL's binaries are in {find_binaries()}.")
     except EmbeddedError as error:
         yield _problem(str(error))
+
+
+async def look_at_master_key(settings: Settings) -> Finding:
+    """Look whether the master key is the database's; a pool is open and the tables are there."""
+    folder = master_key.folder_of(settings.database_url, settings.data_dir)
+    key = MasterKey(settings.master_key) if settings.master_key else master_key.read_file(folder)
+    if key is None:
+        return _warning("There is no master key yet.")
+    try:
+        count = await tokens.count_readable(key)
+    except MasterKeyError as error:
+        lost = "If it is lost, 'strata key rotate --at-once' begins anew: all API keys have to be made again."
+        return _problem(f"{error} {lost}")
+    return _ok(f"The master key opens the database's signing keys ({count}).")
+
+
+def _where_the_master_key_is(settings: Settings) -> Finding:
+    if settings.master_key is not None:
+        return _ok("The master key is in STRATA_MASTER_KEY.")
+    path = master_key.folder_of(settings.database_url, settings.data_dir) / master_key.FILE_NAME
+    try:
+        found = master_key.read_file(path.parent)
+    except MasterKeyError as error:
+        return _problem(str(error))
+    where = f"The master key is in {path}" if found else f"The first start will make a master key in {path}"
+    if settings.database_url:
+        return _warning(f"{where}. Strata on other machines and of other users needs the same: set STRATA_MASTER_KEY.")
+    return _ok(f"{where}. Keep a copy apart from the database's backups: neither is of use without the other.")
 
 
 async def look_at_database(dsn: str, *, external: bool) -> list[Finding]:

@@ -14,27 +14,30 @@ from app.rest.request_id import request_id, send_request_id
 from app.rest.router import rest_routes
 from app.rest.static import PAGE_HEADERS, graphiql_page, static_asset
 from app.rest.surroundings import enter_graphql
-from app.services import documents, identity
+from app.services import background, documents, identity
 from app.services.cache import MergeCache
+from app.services.external_issuer import ExternalIssuer
 from app.settings import Settings
 from app.storage import db
 from schema.http import Door, graphql_controller
 
 
 def create_app(settings: Settings) -> Litestar:
-    """Return the application on the database of ``settings``, which is migrated already."""
+    """Return the application on the database of ``settings``, which is migrated already, with the master key in use."""
 
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await db.open_pool(settings.database_url or "", settings.pool_size)
         try:
-            await identity.keyring.load()
+            identity.keyring.issuer = ExternalIssuer(settings.trusted_issuer) if settings.trusted_issuer else None
+            await identity.prepare()
             documents.merge_cache = MergeCache(settings.cache_bytes)
             # What exists now lives as long as the process: the collector need not look at it again.
             gc.collect()
             gc.freeze()
             yield
         finally:
+            await background.finish()
             await db.close_pool()
 
     return Litestar(

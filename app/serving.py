@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Final, NoReturn, TypeVar
 
@@ -14,9 +14,11 @@ import structlog
 import uvicorn
 
 from app.main import create_app
+from app.services import identity
 from app.settings import Settings
-from app.storage import db, migrations
+from app.storage import db, master_key, migrations
 from app.storage.embedded import default_data_dir, running_cluster
+from app.storage.master_key import MasterKey
 
 OWNER_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 10
@@ -40,18 +42,21 @@ def database(settings: Settings, *, own: bool = False, migrate: bool = True) -> 
     """Give a database: the external one of the settings, else the embedded one, started or joined.
 
     With ``own`` the embedded server is this process's, so that no other one takes it away on its end; a short
-    command that holds it is waited for. Raises EmbeddedError, MigrationFailed, CannotStart.
+    command that holds it is waited for. Unless ``migrate`` is False, it is ready to be worked on: its tables are
+    this version's and the master key is in use. Raises EmbeddedError, MigrationFailed, MasterKeyError, CannotStart.
     """
-    if settings.database_url:
-        found = Database(settings.database_url, settings.database_url)
+    url = settings.database_url
+    with nullcontext(Database(url, url)) if url else _embedded(settings, own=own) as found:
         if migrate:
             asyncio.run(migrations.migrate(found.owner_dsn))
+            master_key.use(_master_key(settings))
         yield found
-        return
-    with _embedded(settings, own=own) as found:
-        if migrate:
-            asyncio.run(migrations.migrate(found.owner_dsn))
-        yield found
+
+
+def _master_key(settings: Settings) -> MasterKey:
+    if settings.master_key is not None:
+        return MasterKey(settings.master_key)
+    return master_key.read_or_make_file(master_key.folder_of(settings.database_url, settings.data_dir))
 
 
 @contextmanager
@@ -118,13 +123,15 @@ def listening_socket(host: str, port: int, *, search: bool = False) -> socket.so
     raise CannotStart(f"Cannot listen on {host}:{port}: {reason}. Choose another port with --port.")
 
 
-def serve(settings: Settings, listening: socket.socket, dsn: str, on_ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM, then drain; returns when all is closed. Raises CannotStart."""
+def serve(settings: Settings, listening: socket.socket, found: Database, on_ready: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM, then drain; returns when all is closed. Raises CannotStart, MasterKeyError."""
     configure_logging()
+    # Here and not only in the application's own start, where a failure would be a traceback.
+    run_at(found, identity.prepare)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     config = uvicorn.Config(
-        create_app(replace(settings, database_url=dsn)),
+        create_app(replace(settings, database_url=found.app_dsn)),
         loop="uvloop",
         http="httptools",
         ws="websockets-sansio",

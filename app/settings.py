@@ -2,10 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.domain.login_limits import LoginLimits
 from app.domain.model import Plan
+from app.domain.trusted_issuer import OWN_ISSUER, TrustedIssuer
+from app.storage import master_key
 
 
 class InvalidSetting(ValueError):
@@ -35,8 +38,22 @@ class Settings:
     max_body_bytes: int = 1024 * 1024
     """``STRATA_MAX_BODY_BYTES``: largest request body; imports have a limit per line instead."""
 
+    master_key: bytes | None = field(default=None, repr=False)
+    """``STRATA_MASTER_KEY``: 32 random bytes in base64 or hex. Without it, a file made at the first start."""
+
     token_seconds: int = 900
     """``STRATA_TOKEN_SECONDS``: life of an access token."""
+
+    session_seconds: int = 30 * 86_400
+    """``STRATA_SESSION_SECONDS``: how long refresh tokens carry on a login."""
+
+    login_limits: LoginLimits = field(default_factory=LoginLimits)
+    """``STRATA_LOGIN_FAILURES_PER_MINUTE``, ``…_PER_HOUR``: failed logins borne from one client address, and for one
+    e-mail address. ``STRATA_LOGIN_FAILURES_IN_A_ROW``: how many lock one for the other, for
+    ``STRATA_LOGIN_LOCK_SECONDS``."""
+
+    trusted_issuer: TrustedIssuer | None = None
+    """``STRATA_JWT_ISSUER``, ``STRATA_JWT_AUDIENCE``, ``STRATA_JWKS_URL``: another issuer whose JWTs are taken."""
 
     default_plan: Plan = Plan.PRO
     """``STRATA_DEFAULT_PLAN``: plan of a new project."""
@@ -53,7 +70,11 @@ class Settings:
             pool_size=_integer(env, "STRATA_POOL_SIZE", cls.pool_size, 2, 1_000),
             cache_bytes=_integer(env, "STRATA_CACHE_BYTES", cls.cache_bytes, 0, 1 << 40),
             max_body_bytes=_integer(env, "STRATA_MAX_BODY_BYTES", cls.max_body_bytes, 1_024, 1 << 30),
-            token_seconds=_integer(env, "STRATA_TOKEN_SECONDS", cls.token_seconds, 1, 86_400),
+            master_key=_master_key(env),
+            token_seconds=_integer(env, "STRATA_TOKEN_SECONDS", cls.token_seconds, 1, 900),
+            session_seconds=_integer(env, "STRATA_SESSION_SECONDS", cls.session_seconds, 60, 365 * 86_400),
+            login_limits=_login_limits(env),
+            trusted_issuer=_trusted_issuer(env),
             default_plan=_plan(env),
         )
 
@@ -73,3 +94,38 @@ def _plan(env: Mapping[str, str]) -> Plan:
         return Plan(text)
     except ValueError:
         raise InvalidSetting(f"STRATA_DEFAULT_PLAN must be one of {', '.join(Plan)}, not {text!r}.") from None
+
+
+def _master_key(env: Mapping[str, str]) -> bytes | None:
+    text = env.get("STRATA_MASTER_KEY")
+    if not text:
+        return None
+    try:
+        return master_key.parse(text)
+    except ValueError as error:
+        raise InvalidSetting(f"STRATA_MASTER_KEY cannot be used: {error}.") from None
+
+
+def _login_limits(env: Mapping[str, str]) -> LoginLimits:
+    default = LoginLimits()
+    return LoginLimits(
+        per_minute=_integer(env, "STRATA_LOGIN_FAILURES_PER_MINUTE", default.per_minute, 1, 1_000),
+        per_hour=_integer(env, "STRATA_LOGIN_FAILURES_PER_HOUR", default.per_hour, 1, 10_000),
+        in_a_row=_integer(env, "STRATA_LOGIN_FAILURES_IN_A_ROW", default.in_a_row, 1, 1_000),
+        lock_seconds=_integer(env, "STRATA_LOGIN_LOCK_SECONDS", default.lock_seconds, 1, 3_600),
+    )
+
+
+def _trusted_issuer(env: Mapping[str, str]) -> TrustedIssuer | None:
+    names = ("STRATA_JWT_ISSUER", "STRATA_JWT_AUDIENCE", "STRATA_JWKS_URL")
+    given = [env.get(name) or "" for name in names]
+    if not any(given):
+        return None
+    if not all(given):
+        raise InvalidSetting(f"{', '.join(names)} belong together; give all of them or none.")
+    if given[0] == OWN_ISSUER:
+        raise InvalidSetting(f"STRATA_JWT_ISSUER cannot be {OWN_ISSUER!r}: that is this server itself.")
+    try:
+        return TrustedIssuer(*given)
+    except ValueError as error:
+        raise InvalidSetting(f"STRATA_JWKS_URL cannot be used: {error}.") from None

@@ -27,6 +27,9 @@ class ApiKeyNode(Node):
     created_at: datetime = strawberry.field(description="When it was made.")
     expires_at: datetime | None = strawberry.field(description="When it stops working; null: never.")
     revoked_at: datetime | None = strawberry.field(description="When it was revoked; null if it was not.")
+    last_used_at: datetime | None = strawberry.field(
+        description="When it was last used, to the minute; null if it never was."
+    )
 
     @classmethod
     def of(cls, key: ApiKey) -> "ApiKeyNode":
@@ -39,6 +42,7 @@ class ApiKeyNode(Node):
             created_at=key.created_at,
             expires_at=key.expires_at,
             revoked_at=key.revoked_at,
+            last_used_at=key.last_used_at,
         )
 
 
@@ -48,7 +52,7 @@ class CreateApiKeyInput(MutationInput):
     name: str = strawberry.field(description="What it is for, 1 to 200 characters.")
     scopes: list[Scope] = strawberry.field(description="What it may be used for; at least one.")
     expires_at: datetime | None = strawberry.field(
-        default=None, description="When it is to stop working; left out: never."
+        default=None, description="When it is to stop working, within a year; left out: never."
     )
 
 

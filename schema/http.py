@@ -34,11 +34,13 @@ _STATUS: Final[Mapping[Kind, int]] = {
     Kind.FORBIDDEN: 403,
     Kind.TOO_LARGE: 413,
     Kind.UNSUPPORTED: 415,
+    Kind.TOO_MANY: 429,
     Kind.UNAVAILABLE: 503,
 }
 _HEADERS: Final[Mapping[int, dict[str, str]]] = {
     401: {"WWW-Authenticate": 'Bearer realm="strata"'},
     405: {"Allow": "POST"},
+    429: {"Retry-After": "1"},
     503: {"Retry-After": "1"},
 }
 
@@ -132,9 +134,9 @@ class _GraphQLDoor(GraphQLController[Context, None]):
             raise _Refused(400, "bad_request", "The request has no 'query'.") from None
 
     async def _context(self, request: AnyRequest) -> Context:
+        self.door.enter(request.scope)
         authorization = request.headers.get("authorization")
         caller = await identity.authenticate(authorization) if authorization is not None else None
-        self.door.enter(request.scope)
         return Context(
             caller=caller,
             environment=self.door.environment(request),

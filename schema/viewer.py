@@ -21,13 +21,17 @@ ProjectId: TypeAlias = Annotated[
 @strawberry.type(description="A user's account.")
 class Account:
     uuid: UUID = strawberry.field(description="UUID of the account.")
-    email: str = strawberry.field(description="E-mail address, lower case.")
+    email: str | None = strawberry.field(
+        description="E-mail address, lower case; null where an external issuer vouches for none."
+    )
     created_at: datetime = strawberry.field(description="When it was registered.")
 
 
 @strawberry.type(description="Who asks: a user with a token, or a program with a project's API key.")
 class Viewer:
-    name: str = strawberry.field(description="E-mail address of the user, or the name of the API key.")
+    name: str = strawberry.field(
+        description="E-mail address of the user (or what stands for one), or the name of the API key."
+    )
     is_api_key: bool = strawberry.field(description="Whether it is an API key.")
     project_id: int | None = strawberry.field(description="The one project of an API key; null for a user.")
     scopes: list[Scope] = strawberry.field(description="What an API key may be used for; empty for a user.")

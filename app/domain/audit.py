@@ -27,6 +27,9 @@ class Action(StrEnum):
 
     REGISTER_ACCOUNT = "register_account"
     LOGIN = "login"
+    REFRESH_TOKENS = "refresh_tokens"
+    LOGOUT = "logout"
+    ROTATE_SIGNING_KEY = "rotate_signing_key"
     SET_PASSWORD = "set_password"  # noqa: S105
     CREATE_PROJECT = "create_project"
     SET_PLAN = "set_plan"
@@ -65,6 +68,7 @@ class ObjectType(StrEnum):
     ENVIRONMENT = "environment"
     GENERATION = "generation"
     PROJECT = "project"
+    SIGNING_KEY = "signing_key"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ class Kind(Enum):
     STALE = "stale"
     TOO_LARGE = "too_large"
     UNSUPPORTED = "unsupported"
+    TOO_MANY = "too_many"
     UNAVAILABLE = "unavailable"
 
 
@@ -94,6 +95,24 @@ class InvalidCredentials(DomainError):
 
     def __init__(self) -> None:
         super().__init__("The e-mail address or the password is wrong.")
+
+
+class InvalidRefreshToken(DomainError):
+    """Unknown, used before, expired or revoked: the caller is not told which."""
+
+    code, kind = "invalid_refresh_token", Kind.UNAUTHENTICATED
+
+    def __init__(self) -> None:
+        super().__init__("The refresh token is not valid; log in again.")
+
+
+class TooManyAttempts(DomainError):
+    """Too many wrong passwords lately; ``retry_after`` is in seconds."""
+
+    code, kind = "too_many_attempts", Kind.TOO_MANY
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("Too many failed logins; try again later.", retry_after=retry_after)
 
 
 class Forbidden(DomainError):
@@ -327,3 +346,12 @@ class IdempotencyAnswerUnreadable(DomainError):
 
     def __init__(self) -> None:
         super().__init__("The request was done before, but its answer cannot be read any more; it was not done again.")
+
+
+class IssuerUnavailable(DomainError):
+    """The keys of the external issuer are not known, so nobody can say whether a token of it is good."""
+
+    code, kind = "issuer_unavailable", Kind.UNAVAILABLE
+
+    def __init__(self) -> None:
+        super().__init__("The keys of this token's issuer cannot be fetched at the moment; try again.")

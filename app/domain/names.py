@@ -10,7 +10,9 @@ from app.domain.model import PROJECT_KEY, PROJECT_KIND
 
 MAX_KEY: Final = 256
 MAX_NAME: Final = 200
+MAX_EMAIL: Final = 254
 _KIND: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)*", re.ASCII)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _UNSEEN: Final = re.compile("[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 TABLE_ALIASES: Final = {
@@ -65,3 +67,11 @@ def check_label(label: str, field: str) -> str:
     if reason := unstorable_text(label):
         raise ValidationFailed(f"{field} cannot be used: {reason}.", field=field)
     return label
+
+
+def email_address(text: str) -> str:
+    """Return an e-mail address in the form in which it is stored and compared. Raises ValidationFailed."""
+    address = text.strip().lower()
+    if len(address) > MAX_EMAIL or unstorable_text(address) or not _EMAIL.fullmatch(address):
+        raise ValidationFailed("That is no e-mail address.", field="email")
+    return address

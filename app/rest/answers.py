@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from app.domain.model import Change, Document, Origin, Plan, Project, Scope
-from app.services.identity import AccessToken
+from app.services.login import Tokens
 from app.storage.accounts import Account, ApiKey
 
 _SCHEME: Final = "bearer"
@@ -21,8 +21,10 @@ class Answer(Struct, kw_only=True):
 
 
 class AccountAnswer(Answer):
+    """``email`` is null where an external issuer vouches for none."""
+
     uuid: UUID
-    email: str
+    email: str | None
     created_at: datetime
 
     @classmethod
@@ -35,11 +37,17 @@ class Token(Answer):
     access_token: str
     token_type: str
     expires_in: int
+    refresh_token: str
 
     @classmethod
-    def of(cls, token: AccessToken) -> "Token":
+    def of(cls, tokens: Tokens) -> "Token":
         """Return the answer to a login."""
-        return cls(access_token=token.token, token_type=_SCHEME, expires_in=token.expires_in)
+        return cls(
+            access_token=tokens.access_token,
+            token_type=_SCHEME,
+            expires_in=tokens.expires_in,
+            refresh_token=tokens.refresh_token,
+        )
 
 
 class ProjectAnswer(Answer):
@@ -75,6 +83,7 @@ class ApiKeyAnswer(Answer):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None
 
     @classmethod
     def of(cls, key: ApiKey) -> "ApiKeyAnswer":
@@ -104,6 +113,7 @@ def _key_fields(key: ApiKey) -> dict[str, Any]:
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,
+        "last_used_at": key.last_used_at,
     }
 
 

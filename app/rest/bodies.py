@@ -18,6 +18,10 @@ class Credentials(Body):
     password: str
 
 
+class RefreshRequest(Body):
+    refresh_token: str
+
+
 class NewProject(Body):
     name: str
 

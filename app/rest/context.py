@@ -18,11 +18,11 @@ async def admit(request: StrictRequest) -> None:
     Raises Unauthenticated, BadRequest, InvalidIdempotencyKey, SandboxSecretAccessDenied.
     """
     scope = request.scope
+    surroundings.enter(scope)
     given = next((value for name, value in scope["headers"] if name == b"authorization"), None)
     scope["user"] = await identity.authenticate(given.decode("latin-1") if given else None)
     if b"%00" in scope["raw_path"] or b"%00" in scope["query_string"]:
         raise BadRequest("An address cannot hold the character U+0000.")
-    surroundings.enter(scope)
     if scope["query_string"] and request.query_params.get("decrypt_protected", "").strip().lower() not in _NO:
         await _refuse_in_sandbox(request)
 

@@ -28,10 +28,12 @@ STATUS: Final[Mapping[Kind, int]] = {
     Kind.STALE: 412,
     Kind.TOO_LARGE: 413,
     Kind.UNSUPPORTED: 415,
+    Kind.TOO_MANY: 429,
     Kind.UNAVAILABLE: 503,
 }
 _HEADERS: Final[Mapping[int, Mapping[str, str]]] = {
     401: {"WWW-Authenticate": 'Bearer realm="strata"'},
+    429: {"Retry-After": "1"},
     503: {"Retry-After": "1"},
 }
 # What the framework refuses before a handler of ours is reached.
@@ -51,7 +53,8 @@ INTERNAL_ERROR: Final = "Something went wrong on our side. Tell us the request i
 
 def refusal(request: Request[Any, Any, Any], error: DomainError) -> Response[bytes]:
     """Answer a refusal of the catalogue."""
-    return _answer(request, STATUS[error.kind], error.code, error.message, error.fields)
+    wait = {"Retry-After": str(error.fields["retry_after"])} if "retry_after" in error.fields else None
+    return _answer(request, STATUS[error.kind], error.code, error.message, error.fields, wait)
 
 
 def _refused_by_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

@@ -10,7 +10,7 @@ _CHECKPOINT = "a9d3b1de-6c31-4a43-8a86-0b2f5a7c3e6f"
 
 BODIES: Final[Mapping[str, Any]] = {
     "register": {"email": "ada@example.com", "password": "correct horse battery staple"},
-    "login": {"email": "ada@example.com", "password": "correct horse battery staple"},
+    "logIn": {"email": "ada@example.com", "password": "correct horse battery staple"},
     "createProject": {"name": "Shop"},
     "createApiKey": {"name": "storefront", "scopes": ["read"]},
     "fork": {

@@ -48,6 +48,7 @@ _REFUSALS: Final = {
     "413": "The body is too large.",
     "415": "The body has a media type that is not taken here.",
     "422": "The request can be read, but its content cannot be used.",
+    "429": "Too many of them lately; `Retry-After` says how many seconds to wait.",
     "500": "Our mistake; the request id finds it.",
     "503": "The database cannot be reached at the moment.",
 }

@@ -21,7 +21,7 @@ from app.rest.parameters import ENVIRONMENT_IN_QUERY, IN_ENVIRONMENT
 from app.rest.request import JSON, JSON_PATCH, MERGE_PATCH, NDJSON
 from app.rest.surroundings import KEY_HEADER, REPLAYED_HEADER
 
-_REFUSALS: Final = ("400", "401", "403", "404", "409", "422", "500", "503")
+_REFUSALS: Final = ("400", "401", "403", "404", "409", "422", "429", "500", "503")
 _SUCCESSES: Final = frozenset({"200", "201"})
 _BODY_REFUSALS: Final = ("413", "415")
 _ANY_JSON: Final = Schema(description="Any JSON value.")

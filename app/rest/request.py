@@ -36,6 +36,12 @@ class StrictRequest(Request[Actor, Any, Any]):
             raise Unauthenticated("A bearer token is needed.")
         return actor
 
+    @property
+    def client_address(self) -> str:
+        """The address that the connection comes from; what headers say of others behind it is not believed."""
+        client = self.scope.get("client")
+        return client[0] if client else ""
+
     async def body(self) -> bytes:
         """Return the body. Raises BodyTooLarge, BadRequest where there is none: whoever asks needs one."""
         body = await super().body()

@@ -29,11 +29,11 @@ from app.rest.transfer import transfer_routes
 
 
 def rest_routes() -> list[Router]:
-    """Return the REST door: what anyone may call, and what needs a token."""
+    """Return the REST door: what anyone may call, what is about the token itself, and what needs one."""
     public = _door([public_routes()], before_request=arrive)
+    own = _door([account_routes()], before_request=admit, security=[{"bearer": []}])
     guarded = _door(
         [
-            account_routes(),
             project_routes(),
             document_routes(),
             transfer_routes(),
@@ -50,7 +50,7 @@ def rest_routes() -> list[Router]:
         if not handler.http_methods <= SAFE_METHODS:
             handler.after_request = say_replayed
             handler.operation_class = with_key(handler.operation_class)
-    return [public, guarded]
+    return [public, own, guarded]
 
 
 def _door(routers: list[Router], **options: Any) -> Router:

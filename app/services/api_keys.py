@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from app.domain.audit import Action, Object, ObjectType
@@ -12,10 +13,12 @@ from app.domain.names import check_label
 from app.domain.policy import Operation
 from app.domain.values import MISSING, Value
 from app.services import access, identity, recording
+from app.services.api_key_text import NewSecret, new_api_key
 from app.services.operation import operation
-from app.services.tokens import NewSecret, new_api_key
 from app.storage import accounts, db, typed
 from app.storage.accounts import ApiKey
+
+MAX_LIFE: Final = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,7 @@ async def create(
     check_label(name, "name")
     if not scopes:
         raise ValidationFailed("An API key needs at least one scope.", field="scopes")
-    if expires_at is not None and expires_at <= datetime.now(UTC):
-        raise ValidationFailed("The expiry lies in the past.", field="expires_at")
+    _check_expiry(expires_at, datetime.now(UTC))
     secret = new_api_key()
     return CreatedKey(await _add(actor, project_id, name, sorted(set(scopes)), expires_at, secret), secret.text)
 
@@ -90,3 +92,12 @@ async def _revoke(project_id: int, key_uuid: UUID) -> ApiKey:
     revoked = await accounts.revoke_key(project_id, key_uuid)
     await recording.record(project_id, _object(revoked), change=(_facts(key), _facts(revoked)))
     return revoked
+
+
+def _check_expiry(expires_at: datetime | None, now: datetime) -> None:
+    if expires_at is None:
+        return
+    if expires_at <= now:
+        raise ValidationFailed("The expiry lies in the past.", field="expires_at")
+    if expires_at > now + MAX_LIFE:
+        raise ValidationFailed("A key that expires does so within a year.", field="expires_at")

@@ -1,46 +1,27 @@
-"""Accounts: registering, logging in, and turning an Authorization header into an Actor."""
+"""Accounts, and turning an Authorization header into an Actor."""
 
-import asyncio
 import hmac
-import re
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from functools import cache
 from typing import Final
 from uuid import UUID
 
-from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
-
 from app.domain.audit import Action, Object, ObjectType
-from app.domain.errors import InvalidCredentials, Unauthenticated, ValidationFailed
-from app.domain.json_text import unstorable_text
+from app.domain.errors import Unauthenticated
 from app.domain.model import Actor
-from app.services import recording
-from app.services.tokens import MAX_TOKEN_LENGTH, Keyring, digest, key_prefix
-from app.storage import accounts, db
+from app.domain.names import email_address
+from app.services import background, passwords, recording
+from app.services.api_key_text import digest, key_prefix
+from app.services.jwt_rules import MAX_TOKEN_LENGTH
+from app.services.tokens import Claims, Keyring
+from app.storage import accounts, db, sessions
 from app.storage.accounts import Account, ApiKey
 
-MIN_PASSWORD: Final = 8
-MAX_PASSWORD: Final = 256
 KEY_TRUSTED_SECONDS: Final = 1.0
 MAX_REMEMBERED: Final = 10_000
-_EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)*", re.ASCII)
-
-_hasher = PasswordHasher()
-# argon2 takes 64 MiB and a core for each call; more at once than this would only starve everything else.
-_hashing = asyncio.Semaphore(2)
 
 keyring = Keyring()
-
-
-@dataclass(frozen=True, slots=True)
-class AccessToken:
-    """A bearer token and the seconds it is good for."""
-
-    token: str
-    expires_in: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,67 +33,54 @@ class _KnownKey:
 _known_keys: OrderedDict[bytes, _KnownKey] = OrderedDict()
 
 
+async def prepare() -> None:
+    """Do before the first request what every process needs. Raises MasterKeyError."""
+    await keyring.load()
+    await passwords.prepare()
+
+
 async def register(email: str, password: str) -> Account:
     """Add an account. Raises ValidationFailed, EmailTaken."""
-    address = _address(email)
-    return await _register(address, await _hash(_password(password)))
+    return await _register(email_address(email), await passwords.hashed(passwords.checked(password)))
 
 
 @db.atomic()
 async def _register(address: str, password_hash: str) -> Account:
     added = await accounts.add_account(address, password_hash)
-    actor = Actor(account_uuid=added.uuid, name=added.email)
-    await recording.record_as(actor, Action.REGISTER_ACCOUNT, _object(added))
+    actor = Actor(account_uuid=added.uuid, name=added.name)
+    await recording.record_as(actor, Action.REGISTER_ACCOUNT, recording.account_object(added))
     return added
 
 
-def _object(known: Account) -> Object:
-    return Object(ObjectType.ACCOUNT, str(known.uuid), known.email)
-
-
-async def login(email: str, password: str, seconds: int) -> AccessToken:
-    """Return a token good for ``seconds``. Raises InvalidCredentials, whichever of the two is wrong."""
-    if len(password) > MAX_PASSWORD or unstorable_text(password) or unstorable_text(email):
-        raise InvalidCredentials
-    found = await accounts.account_with_hash(email.strip().lower())
-    # Without an account the answer takes as long as for a wrong password.
-    right = await _verify(found[1] if found else _hash_of_nobody(), password)
-    if found is None or not right:
-        await recording.refused_login(_object(found[0]) if found else None)
-        raise InvalidCredentials
-    account, password_hash = found
-    if _hasher.check_needs_rehash(password_hash):
-        await accounts.replace_hash(account.uuid, await _hash(password))
-    return AccessToken(await keyring.sign(account.uuid, account.email, seconds), seconds)
-
-
 async def set_password(account_uuid: UUID, password: str) -> None:
-    """Give the account a new password. Raises ValidationFailed."""
-    await _set_hash(account_uuid, await _hash(_password(password)))
+    """Give the account a new password and end its sessions. Raises ValidationFailed."""
+    await _set_hash(account_uuid, await passwords.hashed(passwords.checked(password)))
 
 
 @db.atomic()
 async def _set_hash(account_uuid: UUID, password_hash: str) -> None:
     await accounts.replace_hash(account_uuid, password_hash)
+    await keyring.revoke_sessions(await sessions.end_all(account_uuid))
     await recording.record_as(None, Action.SET_PASSWORD, Object(ObjectType.ACCOUNT, str(account_uuid)))
 
 
 async def authenticate(authorization: str | None) -> Actor:
     """Return who an ``Authorization: Bearer …`` header speaks for: a user's JWT or a project API key.
 
-    Raises Unauthenticated. A revoked key is refused by every process within a second.
+    Raises Unauthenticated. A revoked key or token is refused by every process within a second.
     """
-    scheme, _, token = (authorization or "").partition(" ")
-    token = token.strip()
-    if scheme.lower() != "bearer" or not token:
-        raise Unauthenticated("This needs a token: send 'Authorization: Bearer …' (POST /api/auth/login gives one).")
-    if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
-        raise Unauthenticated("The token is not valid.")
+    token = _bearer(authorization)
     prefix = key_prefix(token)
     if prefix is not None:
         return await _key_actor(token, prefix)
     claims = await keyring.verify(token)
-    return Actor(account_uuid=claims.account_uuid, name=claims.email)
+    return Actor(account_uuid=claims.account_uuid, name=claims.name)
+
+
+async def claims_of(authorization: str | None) -> Claims | None:
+    """Return what the header's JWT says, or None if it is an API key. Raises Unauthenticated."""
+    token = _bearer(authorization)
+    return None if key_prefix(token) else await keyring.verify(token)
 
 
 async def account(actor: Actor) -> Account:
@@ -123,6 +91,16 @@ async def account(actor: Actor) -> Account:
     return found
 
 
+def _bearer(authorization: str | None) -> str:
+    scheme, _, token = (authorization or "").partition(" ")
+    token = token.strip(" \t")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("This needs a token: send 'Authorization: Bearer …' (POST /api/auth/login gives one).")
+    if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
+        raise Unauthenticated("The token is not valid.")
+    return token
+
+
 async def _key_actor(token: str, prefix: str) -> Actor:
     token_digest = digest(token)
     known = _known_keys.get(token_digest)
@@ -130,13 +108,15 @@ async def _key_actor(token: str, prefix: str) -> Actor:
         return known.actor
     now = time.monotonic()
     found = await accounts.usable_key(prefix)
-    if found is None or not hmac.compare_digest(found[1], token_digest):
+    if found is None or not hmac.compare_digest(found.secret_hash, token_digest):
         _known_keys.pop(token_digest, None)
         raise Unauthenticated("The API key is not valid: unknown, revoked or expired.")
-    actor = _actor_of(found[0])
+    actor = _actor_of(found.key)
     _known_keys[token_digest] = _KnownKey(actor, now)
     if len(_known_keys) > MAX_REMEMBERED:
         _known_keys.popitem(last=False)
+    if not found.noted:
+        background.begin(accounts.note_use(found.key.project_id, found.key.uuid))
     return actor
 
 
@@ -147,11 +127,6 @@ def forget_key(key_uuid: UUID) -> None:
             del _known_keys[token_digest]
 
 
-@cache
-def _hash_of_nobody() -> str:
-    return _hasher.hash("nobody has this password")
-
-
 def _actor_of(key: ApiKey) -> Actor:
     return Actor(
         account_uuid=key.created_by,
@@ -160,34 +135,3 @@ def _actor_of(key: ApiKey) -> Actor:
         project_id=key.project_id,
         scopes=frozenset(key.scopes),
     )
-
-
-def _address(email: str) -> str:
-    address = email.strip().lower()
-    if len(address) > 254 or not _EMAIL.fullmatch(address):
-        raise ValidationFailed("That is no e-mail address.", field="email")
-    return address
-
-
-def _password(password: str) -> str:
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise ValidationFailed(f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters.", field="password")
-    if unstorable_text(password):
-        raise ValidationFailed("A password is made of Unicode characters.", field="password")
-    return password
-
-
-async def _hash(password: str) -> str:
-    async with _hashing:
-        return await asyncio.to_thread(_hasher.hash, password)
-
-
-async def _verify(password_hash: str, password: str) -> bool:
-    def check() -> bool:
-        try:
-            return _hasher.verify(password_hash, password)
-        except VerificationError:
-            return False
-
-    async with _hashing:
-        return await asyncio.to_thread(check)

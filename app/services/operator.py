@@ -1,10 +1,11 @@
 """What the person at the machine may do without a token: the command line's services."""
 
-from app.domain.audit import Action, Object
+from app.domain.audit import Action, Object, ObjectType
 from app.domain.errors import NotFound, ProjectNotFound
 from app.domain.model import Actor, Plan, Project
-from app.services import identity, recording
+from app.services import identity, recording, tokens
 from app.storage import accounts, db, projects
+from app.storage.accounts import ApiKey
 
 
 async def actor(email: str) -> Actor:
@@ -12,7 +13,7 @@ async def actor(email: str) -> Actor:
     found = await accounts.account_with_hash(email.strip().lower())
     if found is None:
         raise NotFound(f"There is no account {email}; make one with 'strata account create'.")
-    return Actor(account_uuid=found[0].uuid, name=found[0].email)
+    return Actor(account_uuid=found[0].uuid, name=found[0].name)
 
 
 async def token(email: str, seconds: int) -> str:
@@ -34,3 +35,37 @@ async def set_plan(project_id: int, plan: Plan) -> Project:
         raise ProjectNotFound
     await recording.record_as(None, Action.SET_PLAN, Object.of(found), found.id, after={"plan": found.plan.value})
     return found
+
+
+async def list_keys(project_id: int) -> list[ApiKey]:
+    """Return the API keys of a project, newest first, revoked ones included. Raises ProjectNotFound."""
+    if await projects.get(project_id) is None:
+        raise ProjectNotFound
+    return await accounts.list_keys(project_id)
+
+
+@db.atomic()
+async def revoke_key(prefix_or_uuid: str) -> ApiKey:
+    """Revoke an API key for good; servers refuse it within a second. Raises NotFound."""
+    found = await accounts.find_key(prefix_or_uuid.strip())
+    key = found and await accounts.lock_key(found.project_id, found.uuid)
+    if key is None:
+        raise NotFound(f"There is no API key {prefix_or_uuid}; 'strata key list' shows those of a project.")
+    if key.revoked_at is not None:
+        return key
+    revoked = await accounts.revoke_key(key.project_id, key.uuid)
+    thing = Object(ObjectType.API_KEY, str(key.uuid), key.name)
+    await recording.record_as(None, Action.REVOKE_API_KEY, thing, key.project_id, after={"prefix": key.prefix})
+    return revoked
+
+
+@db.atomic()
+async def rotate_signing_key(*, at_once: bool = False) -> str:
+    """Make a new signing key and return its id; servers learn of it by themselves.
+
+    Tokens of the old ones are taken until the last of them has expired; with ``at_once``, no longer at all.
+    """
+    kid = await tokens.rotate(at_once=at_once)
+    thing = Object(ObjectType.SIGNING_KEY, kid)
+    await recording.record_as(None, Action.ROTATE_SIGNING_KEY, thing, after={"at_once": at_once})
+    return kid

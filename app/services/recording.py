@@ -3,11 +3,12 @@
 from dataclasses import replace
 from uuid import UUID
 
-from app.domain.audit import INSTALLATION, Action, Entry, Object, before_and_after
+from app.domain.audit import INSTALLATION, Action, Entry, Object, ObjectType, before_and_after
 from app.domain.model import Actor
 from app.domain.values import MISSING, State
 from app.services import calls
 from app.storage import audit
+from app.storage.accounts import Account
 
 
 def entry(
@@ -62,8 +63,12 @@ async def refused(call: calls.Call, code: str) -> None:
         await audit.add_refused(Entry(call.project_id, call.action, call.actor, calls.via(), refusal=code))
 
 
-async def refused_login(account: Object | None) -> None:
-    """Add a row for a login that failed; ``account`` is None for an address that no account has."""
-    await audit.add_refused(
-        Entry(INSTALLATION, Action.LOGIN, None, calls.via(), account, refusal="invalid_credentials")
-    )
+def account_object(known: Account) -> Object:
+    """Return the object that an account is."""
+    return Object(ObjectType.ACCOUNT, str(known.uuid), known.name)
+
+
+async def refused_login(account: Account | None, code: str, action: Action = Action.LOGIN) -> None:
+    """Add a row for a login that failed; ``account`` is None where it is not known, or there is none."""
+    thing = account_object(account) if account else None
+    await audit.add_refused(Entry(INSTALLATION, action, None, calls.via(), thing, refusal=code))

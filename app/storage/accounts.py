@@ -1,4 +1,4 @@
-"""Accounts, the keys that sign their tokens, and project API keys."""
+"""Accounts, their identities at an external issuer, and project API keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,17 +15,16 @@ from app.storage import db
 
 @dataclass(frozen=True, slots=True)
 class Account:
+    """``email`` is None where an external issuer vouched for none, or for one that is taken."""
+
     uuid: UUID
-    email: str
+    email: str | None
     created_at: datetime
 
-
-@dataclass(frozen=True, slots=True)
-class SigningKey:
-    """An Ed25519 key pair as PEM; ``kid`` stands in the header of the tokens it signed."""
-
-    kid: str
-    private_pem: str
+    @property
+    def name(self) -> str:
+        """What stands for the account where people read of it."""
+        return self.email or str(self.uuid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,7 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    last_used_at: datetime | None
 
 
 async def add_account(email: str, password_hash: str) -> Account:
@@ -58,8 +58,8 @@ async def add_account(email: str, password_hash: str) -> Account:
     return Account(row["uuid"], row["email"], row["created_at"])
 
 
-async def account_with_hash(email: str) -> tuple[Account, str] | None:
-    """Return the account of an e-mail address with its password hash."""
+async def account_with_hash(email: str) -> tuple[Account, str | None] | None:
+    """Return the account of an e-mail address with its password hash; None for one without a password."""
     row = await db.fetchrow("SELECT uuid, email, created_at, password_hash FROM account WHERE email = $1", email)
     return (Account(row["uuid"], row["email"], row["created_at"]), row["password_hash"]) if row else None
 
@@ -75,24 +75,54 @@ async def replace_hash(uuid: UUID, password_hash: str) -> None:
     await db.execute("UPDATE account SET password_hash = $2 WHERE uuid = $1", uuid, password_hash)
 
 
-async def signing_keys() -> list[SigningKey]:
-    """Return all signing keys, newest first."""
-    rows = await db.fetch("SELECT kid, private_pem FROM signing_key ORDER BY created_at DESC, kid")
-    return [SigningKey(row["kid"], row["private_pem"]) for row in rows]
-
-
-async def add_first_signing_key(key: SigningKey) -> None:
-    """Insert ``key`` unless there is one already, also when several processes start at once."""
-    await db.execute(
-        "WITH lock AS MATERIALIZED (SELECT pg_advisory_xact_lock(hashtext('signing_key')))"
-        " INSERT INTO signing_key (kid, private_pem) SELECT $1, $2 FROM lock"
-        " WHERE NOT EXISTS (SELECT FROM signing_key)",
-        key.kid,
-        key.private_pem,
+async def linked_account(issuer: str, subject: str) -> Account | None:
+    """Return the account of a user of an external issuer."""
+    row = await db.fetchrow(
+        "SELECT uuid, email, account.created_at FROM external_identity JOIN account ON uuid = account_uuid"
+        " WHERE issuer = $1 AND subject = $2",
+        issuer,
+        subject,
     )
+    return Account(row["uuid"], row["email"], row["created_at"]) if row else None
 
 
-_KEY_COLUMNS: Final = "uuid, project_id, name, prefix, scopes, created_by, created_at, expires_at, revoked_at"
+async def lock_identity(issuer: str, subject: str) -> None:
+    """Let others who see this user of an issuer for the first time wait until this transaction ends."""
+    await db.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"{issuer} {subject}")
+
+
+async def add_linked_account(issuer: str, subject: str, email: str | None) -> Account:
+    """Insert the account of a user of an external issuer.
+
+    It gets ``email``, an address that the issuer vouches for, unless an account has it already: whoever registered
+    that one may be somebody else.
+    """
+    insert = "INSERT INTO account (email) VALUES ($1) ON CONFLICT (email) DO NOTHING RETURNING uuid, email, created_at"
+    row = await db.fetchrow(insert, email) or await db.fetchrow(insert, None)
+    if row is None:
+        raise LookupError("INSERT returned nothing")
+    await db.execute(
+        "INSERT INTO external_identity (issuer, subject, account_uuid) VALUES ($1, $2, $3)",
+        issuer,
+        subject,
+        row["uuid"],
+    )
+    return Account(row["uuid"], row["email"], row["created_at"])
+
+
+_KEY_COLUMNS: Final = (
+    "uuid, project_id, name, prefix, scopes, created_by, created_at, expires_at, revoked_at, last_used_at"
+)
+_USE_NOTED: Final = "last_used_at > clock_timestamp() - interval '1 minute'"
+
+
+@dataclass(frozen=True, slots=True)
+class UsableKey:
+    """A key that is let in by the secret with ``secret_hash``; ``noted``: its use was noted a moment ago."""
+
+    key: ApiKey
+    secret_hash: bytes
+    noted: bool
 
 
 def _key(row: db.Record) -> ApiKey:
@@ -106,6 +136,7 @@ def _key(row: db.Record) -> ApiKey:
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],
+        last_used_at=row["last_used_at"],
     )
 
 
@@ -135,14 +166,32 @@ async def add_key(
     return _key(row)
 
 
-async def usable_key(prefix: str) -> tuple[ApiKey, bytes] | None:
-    """Return the key of a prefix and its hash, if it is neither revoked nor expired."""
+async def usable_key(prefix: str) -> UsableKey | None:
+    """Return the key of a prefix, if it is neither revoked nor expired."""
     row = await db.fetchrow(
-        f"SELECT {_KEY_COLUMNS}, secret_hash FROM api_key WHERE prefix = $1 AND revoked_at IS NULL"
-        " AND (expires_at IS NULL OR expires_at > clock_timestamp())",
+        f"SELECT {_KEY_COLUMNS}, secret_hash, coalesce({_USE_NOTED}, false) AS noted FROM api_key"
+        " WHERE prefix = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > clock_timestamp())",
         prefix,
     )
-    return (_key(row), row["secret_hash"]) if row else None
+    return UsableKey(_key(row), row["secret_hash"], row["noted"]) if row else None
+
+
+async def note_use(project_id: int, uuid: UUID) -> None:
+    """Note that the key is in use, at most once a minute however many processes see it used."""
+    await db.execute(
+        "UPDATE api_key SET last_used_at = clock_timestamp() WHERE project_id = $1 AND uuid = $2"
+        f" AND ({_USE_NOTED}) IS NOT TRUE",
+        project_id,
+        uuid,
+    )
+
+
+async def find_key(prefix_or_uuid: str) -> ApiKey | None:
+    """Return the key of any project that has this prefix or UUID: for the person at the machine only."""
+    row = await db.fetchrow(
+        f"SELECT {_KEY_COLUMNS} FROM api_key WHERE prefix = $1 OR uuid::text = lower($1)", prefix_or_uuid
+    )
+    return _key(row) if row else None
 
 
 async def list_keys(project_id: int) -> list[ApiKey]:

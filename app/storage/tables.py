@@ -8,6 +8,7 @@ from piccolo.columns import (
     UUID,
     Array,
     BigInt,
+    BigSerial,
     Boolean,
     Bytea,
     Integer,
@@ -21,15 +22,55 @@ from piccolo.table import Table
 
 class Account(Table, tablename="account"):
     uuid = UUID(primary_key=True)
-    email = Text(unique=True)
-    password_hash = Text(secret=True)
+    email = Text(unique=True, null=True)
+    password_hash = Text(secret=True, null=True)
+    created_at = Timestamptz()
+
+
+class ExternalIdentity(Table, tablename="external_identity"):
+    issuer = Text(primary_key=True)
+    subject = Text()
+    account_uuid = UUID()
     created_at = Timestamptz()
 
 
 class SigningKey(Table, tablename="signing_key"):
     kid = Text(primary_key=True)
-    private_pem = Text(secret=True)
     created_at = Timestamptz()
+    sealed_private = Bytea(secret=True)
+    signs_from = Timestamptz()
+    retires_at = Timestamptz(null=True)
+
+
+class LoginSession(Table, tablename="login_session"):
+    uuid = UUID(primary_key=True)
+    account_uuid = UUID()
+    number = Integer()
+    secret_hash = Bytea(secret=True)
+    created_at = Timestamptz()
+    refreshed_at = Timestamptz()
+    expires_at = Timestamptz()
+    revoked_at = Timestamptz(null=True)
+
+
+class RevokedToken(Table, tablename="revoked_token"):
+    uuid = UUID(primary_key=True)
+    revoked_at = Timestamptz()
+    expires_at = Timestamptz()
+
+
+class LoginAttempt(Table, tablename="login_attempt"):
+    id = BigSerial(primary_key=True)
+    email_hash = Bytea()
+    address_hash = Bytea()
+    started_at = Timestamptz()
+    failed = Boolean()
+
+
+class FamiliarAddress(Table, tablename="familiar_address"):
+    email_hash = Bytea(primary_key=True)
+    address_hash = Bytea()
+    seen_at = Timestamptz()
 
 
 class Project(Table, tablename="project"):
@@ -63,6 +104,7 @@ class ApiKey(Table, tablename="api_key"):
     created_at = Timestamptz()
     expires_at = Timestamptz(null=True)
     revoked_at = Timestamptz(null=True)
+    last_used_at = Timestamptz(null=True)
 
 
 class Environment(Table, tablename="environment"):
