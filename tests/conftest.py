@@ -19,9 +19,13 @@ import asyncpg
 import pytest
 
 from app.domain.model import Actor, Project
-from app.services import identity, projects
-from app.storage import accounts, db, migrations
+from app.services import background, identity, projects
+from app.storage import accounts, db, master_key, migrations
 from app.storage.embedded import running_cluster
+from app.storage.master_key import MasterKey
+
+MASTER_KEY = bytes(range(100, 132))
+"""Of this process, and of the servers that it starts on the same database."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -81,9 +85,11 @@ def database() -> Iterator[Database]:
 @pytest.fixture(scope="session")
 async def pool(database: Database) -> AsyncIterator[None]:
     """The process's own pool, open for the whole run as a server's is."""
+    master_key.use(MasterKey(MASTER_KEY))
     await db.open_pool(database.app_dsn, 10)
-    await identity.keyring.load()
+    await identity.prepare()
     yield
+    await background.finish()
     await db.close_pool()
 
 
@@ -96,7 +102,7 @@ def make_actor(pool: None) -> MakeActor:
 
     async def make() -> Actor:
         account = await accounts.add_account(f"{uuid4().hex}@example.com", "none")
-        return Actor(account_uuid=account.uuid, name=account.email)
+        return Actor(account_uuid=account.uuid, name=account.name)
 
     return make
 

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from ipaddress import IPv4Address
+from random import randrange
 from typing import TYPE_CHECKING, cast
 
 import httpx
@@ -34,9 +36,15 @@ class OwnTask(httpx.ASGITransport):
 
 
 @pytest.fixture
-async def client(app: Litestar) -> AsyncIterator[httpx.AsyncClient]:
+def address() -> str:
+    """The client's address, which no other test has: failed logins are counted by it."""
+    return str(IPv4Address(int(IPv4Address("10.0.0.0")) + randrange(2**24)))
+
+
+@pytest.fixture
+async def client(app: Litestar, address: str) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the application, without a token."""
-    transport = OwnTask(app=cast("_ASGIApp", app), raise_app_exceptions=False)
+    transport = OwnTask(app=cast("_ASGIApp", app), raise_app_exceptions=False, client=(address, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as found:
         yield found
 

@@ -7,6 +7,7 @@ turns. Needs ``wrk``.
 import asyncio
 import multiprocessing
 import re
+import secrets
 import shutil
 import socket
 import statistics
@@ -29,8 +30,9 @@ from app.main import create_app
 from app.services import documents, environments, identity, projects
 from app.services.branching import ForkOptions
 from app.settings import Settings
-from app.storage import accounts, migrations
+from app.storage import accounts, master_key, migrations
 from app.storage.embedded import Cluster, running_cluster
+from app.storage.master_key import MasterKey
 
 DEPTH = 5
 ROUNDS = 5
@@ -46,6 +48,7 @@ def temporary_cluster() -> Iterator[Cluster]:
     try:
         with running_cluster(folder / "data") as cluster:
             asyncio.run(migrations.migrate(cluster.owner_dsn))
+            master_key.use(MasterKey(secrets.token_bytes(32)))
             yield cluster
     finally:
         shutil.rmtree(folder)
@@ -54,7 +57,7 @@ def temporary_cluster() -> Iterator[Cluster]:
 async def new_actor() -> Actor:
     """Return an account that nobody can log in to."""
     account = await accounts.add_account(f"{uuid4().hex}@example.com", "none")
-    return Actor(account.uuid, account.email)
+    return Actor(account.uuid, account.name)
 
 
 async def _prepare() -> tuple[str, str, bytes]:
@@ -70,7 +73,7 @@ async def _prepare() -> tuple[str, str, bytes]:
         patch: Value = {"config": {f"section{depth}": {"limit": depth * 100}}}
         await documents.merge(actor, project.id, name, PROJECT_KIND, PROJECT_KEY, patch)
     body = await documents.read_body(actor, project.id, name, PROJECT_KIND, PROJECT_KEY)
-    token = await identity.keyring.sign(actor.account_uuid, actor.name, 3600)
+    token = await identity.keyring.sign(actor.account_uuid, actor.name, 900)
     return f"/api/projects/{project.id}/entities/project/project?env={name}", token, body.content
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from app.domain.model import Actor, Project
 from tests.conftest import Database
-from tests.doors import Headers, app, client, headers_of, owner
+from tests.doors import Headers, address, app, client, headers_of, owner
 from tests.operations.world import World
 
-__all__ = ["app", "client", "contents", "headers_of", "owner", "schema_owner", "world"]
+__all__ = ["address", "app", "client", "contents", "headers_of", "owner", "schema_owner", "world"]
 
 Contents = dict[str, str]
 

@@ -1,6 +1,7 @@
 """Every operation of both doors is on record, once, with all that is to be known of it, or it is not done."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from app.domain.audit import INSTALLATION, Action, Door, Filter, Recorded
-from app.domain.errors import InvalidCredentials
+from app.domain.login_limits import LoginLimits
 from app.domain.model import Actor, Plan, Role
 from app.services import access, documents, identity, operator, revert, transfer
 from app.storage import audit as trail
@@ -52,7 +53,7 @@ async def newest(project_id: int, **wanted: Any) -> Recorded:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)
-async def test_an_operation_is_recorded_once(world: World, call: Call) -> None:
+async def test_an_operation_is_recorded_once(world: World, call: Call, address: str) -> None:
     before = await all_rows()
     answer = await call.send(world)
     assert is_done(answer), answer.text
@@ -61,7 +62,7 @@ async def test_an_operation_is_recorded_once(world: World, call: Call) -> None:
     assert (row.number, row.operation, row.refusal) == (number, call.action, None)
     assert (row.account_uuid, row.key_uuid, row.actor) == (world.actor.account_uuid, None, world.actor.name)
     assert row.door is (Door.GRAPHQL if isinstance(call, Mutation) else Door.REST)
-    assert (row.address, row.request_id) == ("127.0.0.1", answer.headers["X-Request-Id"])
+    assert (row.address, row.request_id) == (address, answer.headers["X-Request-Id"])
     assert row.object_type is not None
     assert row.after is not None or row.first_version is not None
     assert await trail.first_broken(project_id) is None
@@ -236,20 +237,64 @@ async def test_accounts_and_plans_are_recorded(world: World, client: httpx.Async
     )
 
 
-async def test_refused_logins_are_recorded_but_not_for_ever(client: httpx.AsyncClient) -> None:
-    email = f"{uuid4().hex}@example.com"
-    account = await identity.register(email, "correct horse")
-    for _ in range(12):
+async def test_refused_logins_are_recorded_but_not_for_ever(
+    app: Litestar, client: httpx.AsyncClient, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = await identity.register(f"{uuid4().hex}@example.com", "correct horse")
+    patient = LoginLimits(per_minute=12, in_a_row=1_000)
+    monkeypatch.setattr(app.state, "settings", replace(app.state.settings, login_limits=patient))
+
+    async def log_in(email: str | None) -> int:
         answer = await client.post("/api/auth/login", json={"email": email, "password": "wrong"})
-        assert answer.status_code == 401
+        return answer.status_code
+
+    assert [await log_in(account.email) for _ in range(12)] == [401] * 12
     rows = await trail.list_page(INSTALLATION, Filter(object_id=str(account.uuid), refused=True), 50, None)
     assert len(rows) == 10
     assert {(row.operation, row.refusal, row.actor, row.address) for row in rows} == {
-        (Action.LOGIN, "invalid_credentials", None, "127.0.0.1")
+        (Action.LOGIN, "invalid_credentials", None, address)
     }
     typed_into_the_wrong_field = uuid4().hex
-    with pytest.raises(InvalidCredentials):
-        await identity.login(typed_into_the_wrong_field, "x", 1)
+    assert await log_in(typed_into_the_wrong_field) == 429
+    row = await newest(INSTALLATION)
+    assert (row.operation, row.refusal, row.object_id, row.address) == (
+        Action.LOGIN,
+        "too_many_attempts",
+        None,
+        address,
+    )
     assert not await db.fetchval(
         "SELECT count(*) FROM audit WHERE audit::text LIKE '%' || $1 || '%'", typed_into_the_wrong_field
     )
+
+
+async def test_sessions_and_keys_are_recorded(world: World, client: httpx.AsyncClient) -> None:
+    credentials = {"email": f"{uuid4().hex}@example.com", "password": "correct horse"}
+    account = (await client.post("/api/auth/register", json=credentials)).json()
+    first = (await client.post("/api/auth/login", json=credentials)).json()
+    refresh = {"refresh_token": first["refresh_token"]}
+    second = (await client.post("/api/auth/refresh", json=refresh)).json()
+    other = (await client.post("/api/auth/login", json=credentials)).json()
+    assert (await client.post("/api/auth/refresh", json=refresh)).status_code == 401
+    row = await newest(INSTALLATION)
+    assert (row.operation, row.refusal, row.object_id) == (
+        Action.REFRESH_TOKENS,
+        "invalid_refresh_token",
+        account["uuid"],
+    )
+    headers = {"Authorization": f"Bearer {other['access_token']}"}
+    assert (await client.post("/api/auth/logout", headers=headers)).status_code == 204
+    row = await newest(INSTALLATION)
+    assert (row.operation, row.actor, row.object_id) == (Action.LOGOUT, credentials["email"], account["uuid"])
+    kid = await operator.rotate_signing_key()
+    row = await newest(INSTALLATION)
+    assert (row.operation, row.object_id, row.actor) == (Action.ROTATE_SIGNING_KEY, kid, None)
+    await operator.revoke_key(str(world.key))
+    row = await newest(world.project.id)
+    assert (row.operation, row.object_id, row.actor) == (Action.REVOKE_API_KEY, str(world.key), None)
+    await operator.revoke_key(str(world.key))
+    assert (await newest(world.project.id)).number == row.number
+    trails = "".join(row["t"] for row in await db.fetch("SELECT t::text AS t FROM audit t"))
+    for tokens in (first, second, other):
+        assert tokens["refresh_token"] not in trails
+        assert tokens["access_token"] not in trails

@@ -128,8 +128,8 @@ REST = [
         lambda world: {"project_id": world.project.id, "backup_uuid": str(world.backup)},
     ),
 ]
-# Without a token there is nobody whose key it could be.
-UNKEYED = {"POST /api/auth/register", "POST /api/auth/login"}
+# Without a token there is nobody whose key it could be, and none outlives the token that it came with.
+UNKEYED = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh", "logout")}
 
 
 @dataclass(frozen=True)

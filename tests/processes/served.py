@@ -12,6 +12,8 @@ from queue import Queue
 
 import httpx
 
+from tests.conftest import MASTER_KEY
+
 STRATA = [sys.executable, "-c", "from app.cli import main; main()"]
 
 
@@ -35,9 +37,13 @@ class Served:
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return this process's environment without its own settings, and with ``settings``."""
+    """Return this process's environment without its own settings, and with ``settings``.
+
+    A server on the tests' database has their master key, unless ``settings`` has one.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("STRATA_")}
-    return inherited | dict(settings)
+    shared = {"STRATA_MASTER_KEY": MASTER_KEY.hex()} if "STRATA_DATABASE_URL" in settings else {}
+    return inherited | shared | dict(settings)
 
 
 @contextmanager

@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from app.domain.model import Project
-from tests.doors import app, client, owner
+from tests.doors import address, app, client, owner
 
-__all__ = ["Api", "api", "app", "client", "made", "owner", "refused"]
+__all__ = ["Api", "address", "api", "app", "client", "made", "owner", "refused"]
 
 
 @dataclass
@@ -49,10 +49,12 @@ class Api:
         paths = ["environments", "checkpoints", "backups", "changes", "tree"]
         answers = [await self.get(f"/api/sandbox/{path}", params=here) for path in paths]
         answers.append(await self.get(f"{self.documents}/export"))
-        answers.append(await self.get(f"{self.documents}/api-keys"))
         answers.append(await self.get("/api/projects"))
-        assert [answer.status_code for answer in answers] == [200] * len(answers)
-        return [answer.content for answer in answers]
+        keys = await self.get(f"{self.documents}/api-keys")
+        assert [answer.status_code for answer in (*answers, keys)] == [200] * (len(answers) + 1)
+        # When a key was used last is noted also for calls that are refused.
+        known = [{**key, "last_used_at": None} for key in keys.json()["api_keys"]]
+        return [*(answer.content for answer in answers), known]
 
 
 def made(answer: httpx.Response) -> dict[str, Any]:

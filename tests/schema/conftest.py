@@ -9,9 +9,9 @@ import pytest
 
 from app.domain.model import Project
 from app.storage.codec import dumps, loads
-from tests.doors import app, client, headers_of, owner
+from tests.doors import address, app, client, headers_of, owner
 
-__all__ = ["GraphQL", "app", "client", "graphql", "headers_of", "owner"]
+__all__ = ["GraphQL", "address", "app", "client", "graphql", "headers_of", "owner"]
 
 
 @dataclass

@@ -63,7 +63,7 @@ def test_codes_are_unique() -> None:
 
 def test_who_is_not_let_in_or_cannot_be_served_gets_a_top_level_error() -> None:
     outside = {error.kind for error in ALL if refusal_type(error) is None}
-    assert outside == {Kind.UNAUTHENTICATED, Kind.UNAVAILABLE}
+    assert outside == {Kind.UNAUTHENTICATED, Kind.TOO_MANY, Kind.UNAVAILABLE}
 
 
 def test_each_error_has_one_handler() -> None:

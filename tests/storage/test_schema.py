@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
@@ -23,6 +24,7 @@ TYPES = {
     "Serial": "integer",
     "Integer": "integer",
     "BigInt": "bigint",
+    "BigSerial": "bigint",
     "SmallInt": "smallint",
     "Boolean": "boolean",
     "JSONB": "jsonb",
@@ -62,7 +64,17 @@ async def test_every_table_but_those_of_accounts_starts_with_its_project(
         " WHERE indisprimary AND relnamespace = 'public'::regnamespace AND relname <> 'migration'"
     )
     others = {row["relname"] for row in rows if row["attname"] != "project_id"}
-    assert others == {table._meta.tablename for table in (tables.Account, tables.SigningKey, tables.Idempotency)}
+    without = {
+        tables.Account,
+        tables.ExternalIdentity,
+        tables.SigningKey,
+        tables.LoginSession,
+        tables.RevokedToken,
+        tables.LoginAttempt,
+        tables.FamiliarAddress,
+        tables.Idempotency,
+    }
+    assert others == {table._meta.tablename for table in without}
 
 
 async def _refused(connection: "asyncpg.Connection[asyncpg.Record]", statement: str, *arguments: object) -> str:
@@ -149,8 +161,6 @@ MIGRATE = "import asyncio, sys; from app.storage import migrations; print(asynci
 
 
 async def test_processes_that_migrate_at_once_all_succeed(empty_dsn: str) -> None:
-    import sys
-
     started = [
         await asyncio.create_subprocess_exec(
             sys.executable, "-c", MIGRATE, empty_dsn, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
@@ -173,3 +183,34 @@ async def test_a_newer_database_is_refused_in_words(empty_dsn: str) -> None:
     await connection.close()
     with pytest.raises(migrations.MigrationFailed, match="newer Strata"):
         await migrations.migrate(empty_dsn)
+
+
+FIRST = (
+    "import asyncio, sys; from piccolo_conf import DB;"
+    " from piccolo.apps.migrations.commands.forwards import run_forwards;"
+    " DB.config = {'dsn': sys.argv[1]}; asyncio.run(run_forwards('strata', '2026-11-24T09:00:00:000000'))"
+)
+
+
+async def test_keys_of_the_first_version_do_not_outlive_it(empty_dsn: str) -> None:
+    made = await asyncio.create_subprocess_exec(sys.executable, "-c", FIRST, empty_dsn, stdout=asyncio.subprocess.PIPE)
+    await made.communicate()
+    assert made.returncode == 0
+    connection = await asyncpg.connect(empty_dsn)
+    await connection.execute("INSERT INTO signing_key (kid, private_pem) VALUES ('k', 'PEM')")
+    account = await connection.fetchval("INSERT INTO account (email, password_hash) VALUES ('a@b', 'x') RETURNING uuid")
+    await connection.execute("SET session_replication_role = replica")
+    await connection.execute(
+        "INSERT INTO project (name, plan, production_uuid) VALUES ('Shop', 'pro', gen_random_uuid());"
+    )
+    await connection.execute(
+        "INSERT INTO api_key (project_id, name, prefix, secret_hash, scopes, created_by)"
+        " VALUES (1, 'old', 'strata_1', sha256('x'), '{read}', $1)",
+        account,
+    )
+    await connection.execute("SET session_replication_role = origin")
+    assert await migrations.migrate(empty_dsn) == migrations.known_migrations()[1:]
+    assert await connection.fetchval("SELECT count(*) FROM signing_key") == 0
+    assert await connection.fetchval("SELECT revoked_at IS NOT NULL FROM api_key")
+    assert await connection.fetchval("SELECT email FROM account") == "a@b"
+    await connection.close()

@@ -1,0 +1,80 @@
+"""Settings: wrong ones are refused in words, at start, and never shown."""
+
+import pytest
+
+from app.domain.trusted_issuer import TrustedIssuer
+from app.settings import InvalidSetting, Settings
+
+KEY = "8d5a0f6be1c94d7732a8f01b5c6e92d4417f3ab6580ce9d2137b64f8a05e9cd1"
+ISSUER = {"STRATA_JWT_ISSUER": "https://id.example", "STRATA_JWT_AUDIENCE": "strata"}
+
+
+@pytest.mark.parametrize("text", ["secret", KEY[:-2], "0" * 64, KEY + "00"])
+def test_a_master_key_that_is_none(text: str) -> None:
+    with pytest.raises(InvalidSetting, match="STRATA_MASTER_KEY") as caught:
+        Settings.from_env({"STRATA_MASTER_KEY": text})
+    assert text not in str(caught.value)
+
+
+def test_the_master_key_is_not_shown() -> None:
+    settings = Settings.from_env({"STRATA_MASTER_KEY": KEY})
+    assert settings.master_key == bytes.fromhex(KEY)
+    assert "master_key" not in repr(settings)
+
+
+@pytest.mark.parametrize("seconds", ["0", "901", "86400", "-1", "15m"])
+def test_access_tokens_live_for_a_quarter_of_an_hour_at_most(seconds: str) -> None:
+    with pytest.raises(InvalidSetting, match="STRATA_TOKEN_SECONDS"):
+        Settings.from_env({"STRATA_TOKEN_SECONDS": seconds})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://id.example/keys",
+        "https://id.example:8443/keys?tenant=1",
+        "http://127.0.0.1:9000/keys",
+        "http://[::1]:9000/keys",
+        "http://localhost/keys",
+    ],
+)
+def test_where_an_issuers_keys_may_be(url: str) -> None:
+    settings = Settings.from_env({**ISSUER, "STRATA_JWKS_URL": url})
+    assert settings.trusted_issuer == TrustedIssuer("https://id.example", "strata", url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://id.example/keys",
+        "http://127.0.0.1.id.example/keys",
+        "http://localhost.id.example/keys",
+        "http://0.0.0.0/keys",
+        "http://169.254.169.254/keys",
+        "http://127.0.0.1@id.example/keys",
+        "https://user:password@id.example/keys",
+        "https:///keys",
+        "https://",
+        "https://id.example/keys#fragment",
+        "https://id.example/a b",
+        "https://id.example/a\r\nHost: x",
+        "https://id.example:99999/keys",
+        "ftp://id.example/keys",
+        "file:///etc/passwd",
+        "//id.example/keys",
+        "keys",
+    ],
+)
+def test_where_an_issuers_keys_may_not_be(url: str) -> None:
+    with pytest.raises(InvalidSetting, match="STRATA_JWKS_URL"):
+        Settings.from_env({**ISSUER, "STRATA_JWKS_URL": url})
+
+
+def test_an_issuer_takes_three_settings_and_is_not_this_server() -> None:
+    whole = {**ISSUER, "STRATA_JWKS_URL": "https://id.example/keys"}
+    for name in whole:
+        with pytest.raises(InvalidSetting, match="belong together"):
+            Settings.from_env({other: value for other, value in whole.items() if other != name})
+    with pytest.raises(InvalidSetting, match="this server itself"):
+        Settings.from_env({**whole, "STRATA_JWT_ISSUER": "strata"})
+    assert Settings.from_env({}).trusted_issuer is None
