@@ -14,7 +14,7 @@ import structlog
 import uvicorn
 
 from app.main import create_app
-from app.services import identity
+from app.services import background, identity
 from app.settings import Settings
 from app.storage import db, master_key, migrations
 from app.storage.embedded import default_data_dir, running_cluster
@@ -90,6 +90,7 @@ def run_at(found: Database, work: Callable[[], Awaitable[R]]) -> R:
         try:
             return await work()
         finally:
+            await background.finish()
             await db.close_pool()
 
     return asyncio.run(connected())

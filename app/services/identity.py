@@ -30,7 +30,7 @@ class _KnownKey:
     read_at: float
 
 
-_known_keys: OrderedDict[bytes, _KnownKey] = OrderedDict()
+_known_keys: OrderedDict[str, _KnownKey] = OrderedDict()
 
 
 async def prepare() -> None:
@@ -102,17 +102,15 @@ def _bearer(authorization: str | None) -> str:
 
 
 async def _key_actor(token: str, prefix: str) -> Actor:
-    token_digest = digest(token)
-    known = _known_keys.get(token_digest)
-    if known is not None and time.monotonic() - known.read_at < KEY_TRUSTED_SECONDS:
+    known, now = _known_keys.get(token), time.monotonic()
+    if known is not None and now - known.read_at < KEY_TRUSTED_SECONDS:
         return known.actor
-    now = time.monotonic()
     found = await accounts.usable_key(prefix)
-    if found is None or not hmac.compare_digest(found.secret_hash, token_digest):
-        _known_keys.pop(token_digest, None)
+    if found is None or not hmac.compare_digest(found.secret_hash, digest(token)):
+        _known_keys.pop(token, None)
         raise Unauthenticated("The API key is not valid: unknown, revoked or expired.")
     actor = _actor_of(found.key)
-    _known_keys[token_digest] = _KnownKey(actor, now)
+    _known_keys[token] = _KnownKey(actor, now)
     if len(_known_keys) > MAX_REMEMBERED:
         _known_keys.popitem(last=False)
     if not found.noted:
@@ -122,9 +120,9 @@ async def _key_actor(token: str, prefix: str) -> Actor:
 
 def forget_key(key_uuid: UUID) -> None:
     """Ask the database about the key at its next use; other processes do so within a second."""
-    for token_digest, known in list(_known_keys.items()):
+    for token, known in list(_known_keys.items()):
         if known.actor.key_uuid == key_uuid:
-            del _known_keys[token_digest]
+            del _known_keys[token]
 
 
 def _actor_of(key: ApiKey) -> Actor:

@@ -7,7 +7,7 @@ next start, so users log in again) and its API keys, hashed without a key, are r
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from piccolo.engine import engine_finder
 
-ID = "2026-11-24T11:00:00:000000"
+ID = "2026-11-24T13:00:00:000000"
 VERSION = "1.38.0"
 DESCRIPTION = "Sessions, revoked tokens, external identities, failed logins, sealed signing keys"
 
