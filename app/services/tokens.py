@@ -59,6 +59,10 @@ class Keyring:
 
     async def load(self) -> None:
         """Read the keys, making the first one of a new installation. Raises MasterKeyError."""
+        await self._shared.catch_up()
+        await self._load()
+
+    async def _load(self) -> None:
         announced = self._shared.keys
         keys = await signing_keys.in_use()
         if not keys:
@@ -120,7 +124,7 @@ class Keyring:
         if not self._shared.is_recent():
             await self._shared.catch_up()
         if self._shared.keys != self._loaded or not self._private:
-            await self.load()
+            await self._load()
 
     async def _read(self, token: str) -> Claims:
         jwt_rules.check_form(token)
