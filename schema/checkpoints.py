@@ -11,7 +11,14 @@ from schema.context import Info
 from schema.describe import mutation
 from schema.environment_mutations import ForkEnvironmentPayload
 from schema.environments import EnvironmentNode
-from schema.errors import EnvironmentNameTaken, Forbidden, InvalidTransition, NotFound, ValidationFailed
+from schema.errors import (
+    EnvironmentNameTaken,
+    Forbidden,
+    InvalidTransition,
+    NotFound,
+    PlanLimitExceeded,
+    ValidationFailed,
+)
 from schema.generations import GenerationNode
 from schema.history import ChangeNode
 from schema.inputs import MutationInput
@@ -79,7 +86,7 @@ class RevertChangesPayload:
 
 
 CheckpointResult: TypeAlias = Annotated[
-    CheckpointPayload | InvalidTransition | NotFound | Forbidden | ValidationFailed,
+    CheckpointPayload | PlanLimitExceeded | InvalidTransition | NotFound | Forbidden | ValidationFailed,
     strawberry.union("CheckpointResult", description="The checkpoint, or why there is none."),
 ]
 DeleteCheckpointResult: TypeAlias = Annotated[
@@ -87,7 +94,13 @@ DeleteCheckpointResult: TypeAlias = Annotated[
     strawberry.union("DeleteCheckpointResult", description="What was deleted, or why nothing was."),
 ]
 RollbackToCheckpointResult: TypeAlias = Annotated[
-    ForkEnvironmentPayload | EnvironmentNameTaken | InvalidTransition | NotFound | Forbidden | ValidationFailed,
+    ForkEnvironmentPayload
+    | PlanLimitExceeded
+    | EnvironmentNameTaken
+    | InvalidTransition
+    | NotFound
+    | Forbidden
+    | ValidationFailed,
     strawberry.union("RollbackToCheckpointResult", description="The new environment, or why there is none."),
 ]
 PinEnvironmentResult: TypeAlias = Annotated[
@@ -126,7 +139,7 @@ class CheckpointMutation:
         info: Info,
         input: RollbackToCheckpointInput,  # noqa: A002
     ) -> RollbackToCheckpointResult:
-        """Branch a new environment from a checkpoint. Needs a user's token."""
+        """Branch a new environment from a checkpoint; at the plan's limit once per checkpoint. Needs a user's token."""
         fork = await service.rollback(info.context.actor, input.checkpoint_uuid, input.env_name)
         return ForkEnvironmentPayload.of(fork)
 

@@ -1,6 +1,7 @@
 """The closed sets of the domain as GraphQL enums."""
 
 from app.domain.model import EntityStatus, EnvStatus, EnvType, GenerationKind, Origin, Plan, Role, Scope
+from app.domain.plans import Limit
 from app.domain.segments import Operator
 from schema.describe import describe_enum
 
@@ -35,11 +36,24 @@ describe_enum(
     "A project's subscription, which sets its limits.",
     {
         Plan.FREE: "Backup and restore of production, no environments.",
-        Plan.STARTER: "One environment.",
-        Plan.BASIC: "Three environments.",
-        Plan.PRO: "Ten environments, shadow writes.",
-        Plan.PREMIUM: "Thirty environments.",
+        Plan.STARTER: "One environment, 3 generations deep, for 7 days.",
+        Plan.BASIC: "Three environments, 5 generations deep, for 14 days; one A/B test.",
+        Plan.PRO: "Ten environments, 10 generations deep, for 30 days; five A/B tests; shadow writes.",
+        Plan.PREMIUM: "Thirty environments, 20 generations deep, for 90 days; twenty A/B tests; shadow writes.",
         Plan.ENTERPRISE: "No limits; promotions need an approval.",
+    },
+)
+describe_enum(
+    Limit,
+    "PlanLimit",
+    "What a plan limits.",
+    {
+        Limit.ENVIRONMENT_COUNT: "Environments, but for production and archived ones.",
+        Limit.GENERATION_DEPTH: "The generation number of an environment; a checkpoint counts the one above it too.",
+        Limit.CHECKPOINT_COUNT: "Checkpoints of production and of environments that are not archived.",
+        Limit.AB_TEST_COUNT: "Active A/B tests.",
+        Limit.SHADOW_WRITES: "Environments into which writes to production are mirrored.",
+        Limit.ENV_TTL_DAYS: "Days until an environment expires.",
     },
 )
 describe_enum(

@@ -15,7 +15,14 @@ from app.services.environments import EnvironmentUpdate
 from schema.context import Info
 from schema.describe import mutation
 from schema.environments import EnvironmentNode
-from schema.errors import EnvironmentNameTaken, Forbidden, InvalidTransition, NotFound, ValidationFailed
+from schema.errors import (
+    EnvironmentNameTaken,
+    Forbidden,
+    InvalidTransition,
+    NotFound,
+    PlanLimitExceeded,
+    ValidationFailed,
+)
 from schema.generations import GenerationNode
 from schema.inputs import MutationInput
 from schema.scalars import JSON, given
@@ -71,10 +78,11 @@ class ForkEnvironmentInput(MutationInput):
         default=None, description="Steps of its canary rollout; left out: 5, 20, 50 and 100 percent."
     )
     shadow_writes: bool = strawberry.field(
-        default=False, description="Whether writes to production are mirrored into it."
+        default=False, description="Whether writes to production are mirrored into it. From the plan Pro on."
     )
     expires_at: datetime | None = strawberry.field(
-        default=None, description="When it is to be archived by itself; left out: never."
+        default=None,
+        description="When it is to be archived by itself; left out: as late as the plan allows, on Enterprise never.",
     )
 
     def options(self) -> ForkOptions:
@@ -96,13 +104,14 @@ class UpdateEnvironmentInput(MutationInput):
     env_uuid: UUID = strawberry.field(description="The environment.")
     name: strawberry.Maybe[str] = strawberry.field(default=None, description="Its new name; unique.")
     expires_at: strawberry.Maybe[datetime | None] = strawberry.field(
-        default=None, description="When it is to be archived by itself; null: never."
+        default=None,
+        description="When it is to be archived by itself; null: as late as the plan allows, on Enterprise never.",
     )
     rollout_steps: strawberry.Maybe[list[RolloutStepInput]] = strawberry.field(
         default=None, description="Steps of its canary rollout."
     )
     shadow_writes: strawberry.Maybe[bool] = strawberry.field(
-        default=None, description="Whether writes to production are mirrored into it."
+        default=None, description="Whether writes to production are mirrored into it. From the plan Pro on."
     )
     shadow_overwrite: strawberry.Maybe[bool] = strawberry.field(
         default=None, description="Whether mirrored writes win over what it overrides itself."
@@ -163,11 +172,23 @@ class ArchiveEnvironmentPayload:
 
 
 ForkEnvironmentResult: TypeAlias = Annotated[
-    ForkEnvironmentPayload | EnvironmentNameTaken | InvalidTransition | NotFound | Forbidden | ValidationFailed,
+    ForkEnvironmentPayload
+    | PlanLimitExceeded
+    | EnvironmentNameTaken
+    | InvalidTransition
+    | NotFound
+    | Forbidden
+    | ValidationFailed,
     strawberry.union("ForkEnvironmentResult", description="The new environment, or why there is none."),
 ]
 UpdateEnvironmentResult: TypeAlias = Annotated[
-    UpdateEnvironmentPayload | EnvironmentNameTaken | InvalidTransition | NotFound | Forbidden | ValidationFailed,
+    UpdateEnvironmentPayload
+    | PlanLimitExceeded
+    | EnvironmentNameTaken
+    | InvalidTransition
+    | NotFound
+    | Forbidden
+    | ValidationFailed,
     strawberry.union("UpdateEnvironmentResult", description="The environment, or why it was not changed."),
 ]
 ArchiveEnvironmentResult: TypeAlias = Annotated[

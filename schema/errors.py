@@ -1,7 +1,7 @@
 """The one catalogue of refusals in GraphQL: as members of result unions, else as ``errors[].extensions.code``."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 import strawberry
 from graphql import GraphQLError, GraphQLSyntaxError
@@ -9,14 +9,18 @@ from strawberry.extensions import MaskErrors
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.field import StrawberryField
 
-from app.domain import errors
+from app.domain import errors, plans
 from app.domain.errors import DomainError, Kind
+from app.domain.model import Plan
+from app.domain.plans import Limit
 from app.domain.pointer import parse_pointer
 from app.services.failures import log_failure
 from schema.context import Context, Info
 from schema.scalars import JSONPointer, UnreadableValue
 
 INTERNAL_ERROR: Final = "internal_error"
+
+T = TypeVar("T")
 
 
 @strawberry.interface(description="Why an operation was not done. Nothing has changed then.")
@@ -82,6 +86,29 @@ class EnvironmentNameTaken(Refusal):
         return cls(code=error.code, message=error.message, env_name=_text(error, "env_name"))
 
 
+@strawberry.type(
+    description="The project's plan does not allow it; `sandbox_not_available` if the plan has nothing of the kind."
+)
+class PlanLimitExceeded(Refusal):
+    limit_type: Limit = strawberry.field(description="What the plan limits.")
+    current: int = strawberry.field(
+        description="How much there is; of generations, the number of the one to stand on; of days, how many asked for."
+    )
+    max: int = strawberry.field(description="How much the plan allows.")
+    available_from: Plan = strawberry.field(description="The smallest plan that allows it.")
+
+    @classmethod
+    def of(cls, error: DomainError) -> "PlanLimitExceeded":
+        return cls(
+            code=error.code,
+            message=error.message,
+            limit_type=_given(error, "limit_type", Limit),
+            current=_given(error, "current", int),
+            max=_given(error, "max", int),
+            available_from=_given(error, "available_from", Plan),
+        )
+
+
 @strawberry.type(description="A `test` operation of the JSON Patch found another value; nothing was changed.")
 class PatchTestFailed(Refusal):
     operation: int | None = strawberry.field(description="Position of the operation in the patch, from 0.")
@@ -101,6 +128,8 @@ class PatchTestFailed(Refusal):
 _BY_CLASS: Final[dict[type[DomainError], type[Refusal]]] = {
     errors.EnvironmentNameTaken: EnvironmentNameTaken,
     errors.PatchTestFailed: PatchTestFailed,
+    plans.SandboxLimitExceeded: PlanLimitExceeded,
+    plans.SandboxNotAvailable: PlanLimitExceeded,
 }
 _BY_KIND: Final[dict[Kind, type[Refusal]]] = {
     Kind.MALFORMED: ValidationFailed,
@@ -191,6 +220,12 @@ def _located(error: GraphQLError, message: str, extensions: dict[str, object]) -
         path=error.path,
         extensions=extensions,
     )
+
+
+def _given(error: DomainError, name: str, kind: type[T]) -> T:
+    value = error.fields[name]
+    assert isinstance(value, kind)
+    return value
 
 
 def _text(error: DomainError, name: str) -> str | None:

@@ -12,9 +12,10 @@ from uuid import UUID
 from aiodataloader import DataLoader
 
 from app.domain.model import Actor, Change, Document, Environment, Generation, Project
+from app.domain.plans import Usage
 from app.services import api_keys, resolution, tree
 from app.services.resolution import DocumentKey
-from app.storage import entities, environments, generations, levels, projects
+from app.storage import entities, environments, generations, levels, plan_usage, projects
 from app.storage.accounts import ApiKey
 from app.storage.levels import DocumentPage
 from schema.tree import Tree
@@ -36,6 +37,7 @@ class Loaders:
     def reset(self) -> None:
         """Forget all that was loaded."""
         self.projects: DataLoader[int, Project | None] = DataLoader(_projects)
+        self.usages: DataLoader[int, Usage] = DataLoader(_usages)
         self.environments: DataLoader[Ref, Environment | None] = DataLoader(_environments)
         self.generations: DataLoader[Ref, Generation | None] = DataLoader(_generations)
         self.trees: DataLoader[int, Tree] = DataLoader(self._trees)
@@ -108,6 +110,11 @@ async def _by_project(
 async def _projects(project_ids: list[int]) -> list[Project | None]:
     found = {project.id: project for project in await projects.list_page(project_ids, len(project_ids), 0)}
     return [found.get(project_id) for project_id in project_ids]
+
+
+async def _usages(project_ids: list[int]) -> list[Usage]:
+    found = await plan_usage.get_many(project_ids)
+    return [found[project_id] for project_id in project_ids]
 
 
 async def _environments(refs: list[Ref]) -> list[Environment | None]:

@@ -26,6 +26,7 @@ from schema.environments import EnvironmentNode, environment_connection
 from schema.generations import GenerationNode, snapshot_connection
 from schema.history import ChangeNode, change_connection
 from schema.nodes import GlobalId, Node
+from schema.plans import LimitUsage
 
 OptionalKind = Annotated[
     str | None, strawberry.argument(description="Only documents of this kind; left out: of all kinds.")
@@ -55,6 +56,11 @@ class ProjectNode(Node):
     async def plan(self, info: Info) -> Plan:
         """Its subscription."""
         return (await info.context.loaders.project(self.project_id)).plan
+
+    @field
+    async def usage(self, info: Info) -> list[LimitUsage]:
+        """What its plan allows, and what of it is in use."""
+        return LimitUsage.all_of(await info.context.loaders.usages.load(self.project_id))
 
     @field
     async def created_at(self, info: Info) -> datetime:

@@ -47,7 +47,10 @@ async def delete_checkpoint(
 
 @post("/rollback", status_code=201)
 async def roll_back(data: JSONBody[RollbackRequest], actor: Caller, project_id: ImpliedProjectId = None) -> RolledBack:
-    """Branch a new environment from a checkpoint."""
+    """Branch a new environment from a checkpoint.
+
+    At the plan's limit of environments that is allowed once per checkpoint. Needs a user's token.
+    """
     made = await checkpoints.rollback(actor, data.checkpoint_uuid, data.env_name, project_id)
     return RolledBack.to(data.checkpoint_uuid, made)
 

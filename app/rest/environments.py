@@ -26,7 +26,8 @@ Types = Annotated[list[EnvType] | None, QueryParameter(name="env_type", descript
 async def fork(data: JSONBody[ForkRequest], actor: Caller, project_id: ImpliedProjectId = None) -> Forked:
     """Fork production, or an environment, into a new environment.
 
-    Nothing is copied: the environment holds only what is changed in it. Needs a user's token.
+    Nothing is copied: the environment holds only what is changed in it. Without `expires_at` it lives as long as the
+    plan allows. Needs a user's token.
     """
     options = _options(data)
     source = await project_of(actor, named_once(project_id, data.source_project_id), data.parent_env_uuid)
@@ -76,7 +77,10 @@ async def list_environments(
 async def update_environment(
     data: JSONBody[EnvironmentSettings], actor: Caller, project_id: ImpliedProjectId = None
 ) -> EnvironmentAnswer:
-    """Change an environment's name and settings."""
+    """Change an environment's name and settings.
+
+    An `expires_at` of null is as late as the plan allows; on Enterprise never.
+    """
     updated = await environments.update(actor, data.env_uuid, _update(data), project_id)
     return (await with_heads(updated.project_id, [updated]))[0]
 

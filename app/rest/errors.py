@@ -10,6 +10,7 @@ from litestar.status_codes import HTTP_404_NOT_FOUND, HTTP_413_REQUEST_ENTITY_TO
 from litestar.types import ExceptionHandlersMap
 
 from app.domain.errors import BodyTooLarge, DomainError, Kind
+from app.domain.plans import SandboxLimitExceeded
 from app.rest.request_id import request_id
 from app.services.failures import log_failure
 from app.storage import codec
@@ -53,8 +54,12 @@ INTERNAL_ERROR: Final = "Something went wrong on our side. Tell us the request i
 
 def refusal(request: Request[Any, Any, Any], error: DomainError) -> Response[bytes]:
     """Answer a refusal of the catalogue."""
-    wait = {"Retry-After": str(error.fields["retry_after"])} if "retry_after" in error.fields else None
-    return _answer(request, STATUS[error.kind], error.code, error.message, error.fields, wait)
+    fields = error.fields
+    wait = {"Retry-After": str(fields["retry_after"])} if "retry_after" in fields else None
+    if isinstance(error, SandboxLimitExceeded):
+        # Clients in the field look for it there as well (semantics §8).
+        fields = {**fields, "detail": {"error": error.code, "message": error.message, **fields}}
+    return _answer(request, STATUS[error.kind], error.code, error.message, fields, wait)
 
 
 def _refused_by_framework(request: Request[Any, Any, Any], error: HTTPException) -> Response[bytes]:

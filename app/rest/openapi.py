@@ -35,13 +35,14 @@ _TAGS: Final = {
     "Checkpoints": "Whole snapshots of an environment, rollbacks to them, and pins for review links.",
     "Backups": "Whole snapshots of production.",
     "Tree and differences": "The tree of generations, and what differs between two states.",
+    "Plans": "What the project's plan allows, and what of it is in use.",
     "History": "What changed, who set a value, and dropping overrides.",
     "Audit": "Who did what, when and from where; append-only.",
 }
 _REFUSALS: Final = {
     "400": "The request cannot be read: not JSON, a bad parameter, parts that contradict each other.",
     "401": "No token, or one that is not valid.",
-    "403": "The caller may not do this.",
+    "403": "The caller may not do this, or the project's plan does not allow it.",
     "404": "There is no such thing, or not for this caller.",
     "409": "The present state does not allow it.",
     "412": "The document has changed since it was read.",

@@ -18,6 +18,7 @@ from app.rest.context import admit
 from app.rest.documents import document_routes
 from app.rest.environments import environment_routes
 from app.rest.history import history_routes
+from app.rest.limits import limit_routes
 from app.rest.operations import ApiOperation, with_key
 from app.rest.parameters import actor_of, address_of, environment_of, moment, place, settings_of
 from app.rest.preconditions import expected_version
@@ -42,6 +43,7 @@ def rest_routes() -> list[Router]:
             comparison_routes(),
             history_routes(),
             audit_routes(),
+            limit_routes(),
         ],
         before_request=admit,
         security=[{"bearer": []}],

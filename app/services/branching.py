@@ -7,6 +7,7 @@ from secrets import token_hex
 from typing import Final
 from uuid import UUID, uuid4
 
+from app.domain import plans
 from app.domain.audit import Entry, Object, environment_facts
 from app.domain.errors import DepthLimitExceeded
 from app.domain.model import (
@@ -20,6 +21,7 @@ from app.domain.model import (
     Origin,
 )
 from app.domain.patch import NOTHING
+from app.domain.plans import Usage
 from app.domain.rollout import DEFAULT_STEPS
 from app.domain.values import MISSING, Value
 from app.services import recording, writing
@@ -35,7 +37,7 @@ class ForkOptions:
     """What to fork and how.
 
     ``user_uuids`` limits the users that the fork shows to those, ``user_rules`` to those that match a segment's
-    rules when it is made.
+    rules when it is made. ``expires_at`` of None is as late as the plan allows.
     """
 
     env_name: str
@@ -67,11 +69,23 @@ async def lock_source(seen: Environment) -> Environment:
     return source
 
 
-async def branch(actor: Actor, source: Environment, parent: Generation, options: ForkOptions) -> Fork:
-    """Add an environment on top of ``parent`` and record it, in the caller's transaction. Raises DepthLimitExceeded."""
+async def branch(
+    actor: Actor,
+    source: Environment,
+    parent: Generation,
+    options: ForkOptions,
+    usage: Usage,
+    *,
+    beyond_limit: bool = False,
+) -> Fork:
+    """Add an environment on top of ``parent`` and record it, in the transaction that holds the place for it (``usage``).
+
+    ``beyond_limit`` marks the one rollback of a checkpoint that needs none. Raises DepthLimitExceeded,
+    SandboxLimitExceeded, SandboxNotAvailable.
+    """
     if parent.number + 1 > MAX_DEPTH:
         raise DepthLimitExceeded(f"Environments can be {MAX_DEPTH} generations deep.", max=MAX_DEPTH)
-    environment = _new_environment(source, options)
+    environment = _new_environment(source, _within_plan(options, parent, usage))
     generation = writing.child_of(parent, environment, actor)
     if options.user_uuids is not None:
         generation = replace(generation, filter_uuid=generation.uuid)
@@ -90,9 +104,18 @@ async def branch(actor: Actor, source: Environment, parent: Generation, options:
     layer_uuid, version = await _project_layer(actor, generation, entry)
     await generations.set_version(parent.project_id, generation.uuid, version)
     user_filter = None if options.user_uuids is None else dumps(_user_filter(options))
-    manifest_uuid = await snapshots.add_manifest(generation, parent, forked_count, user_filter, actor.name)
+    manifest_uuid = await snapshots.add_manifest(
+        generation, parent, forked_count, user_filter, actor.name, beyond_limit=beyond_limit
+    )
     saved = await environments.get([environment.project_id], environment.uuid)
     return Fork(saved or environment, replace(generation, version=version), layer_uuid, forked_count, manifest_uuid)
+
+
+def _within_plan(options: ForkOptions, parent: Generation, usage: Usage) -> ForkOptions:
+    plans.check_depth(usage.plan, parent.number + 1)
+    if options.shadow_writes:
+        plans.check_shadow_writes(usage)
+    return replace(options, expires_at=plans.expiry(usage.plan, options.expires_at, datetime.now(UTC)))
 
 
 def _user_filter(options: ForkOptions) -> dict[str, object]:

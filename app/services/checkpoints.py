@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from secrets import token_hex
 from uuid import UUID
 
+from app.domain import plans
 from app.domain.audit import Action, Object, generation_facts
 from app.domain.errors import (
     CheckpointNotFound,
@@ -25,9 +26,10 @@ from app.domain.model import (
 )
 from app.domain.names import check_kind, check_label, environment_name
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
+from app.domain.plans import Limit
 from app.domain.policy import Operation
 from app.domain.values import MISSING, State
-from app.services import access, recording, resolution, writing
+from app.services import access, plan_limits, recording, resolution, writing
 from app.services.branching import MAX_DEPTH, Fork, ForkOptions, branch, lock_source
 from app.services.operation import operation
 from app.storage import changes, db, environments, generations, snapshots
@@ -46,7 +48,7 @@ async def checkpoint(actor: Actor, env_uuid: UUID, label: str | None, project_id
     """Freeze what an environment shows into a whole-document generation that becomes its head.
 
     A checkpoint of production stands beside it. Raises EnvironmentNotFound, EnvironmentArchived,
-    WriteWhileRollingOut, DepthLimitExceeded, ValidationFailed.
+    WriteWhileRollingOut, DepthLimitExceeded, SandboxLimitExceeded, SandboxNotAvailable, ValidationFailed.
     """
     environment = await access.environment_by_uuid(actor, env_uuid, Operation.CHECKPOINT, project_id)
     if label is not None:
@@ -58,10 +60,12 @@ async def checkpoint(actor: Actor, env_uuid: UUID, label: str | None, project_id
 
 @db.atomic(statement_timeout="5min")
 async def _checkpoint(actor: Actor, seen: Environment, label: str | None) -> Generation:
+    usage = await plan_limits.hold(seen.project_id, Limit.CHECKPOINT_COUNT)
     target = await writing.lock_exclusively(seen)
     environment, head = target.environment, target.head
     if environment.status is EnvStatus.ROLLING_OUT:
         raise WriteWhileRollingOut
+    plans.check_checkpoint(usage, head.number)
     if head.number + 1 > MAX_DEPTH:
         raise DepthLimitExceeded(f"Environments can be {MAX_DEPTH} generations deep.", max=MAX_DEPTH)
     snapshot = writing.snapshot_of(head, environment, actor, GenerationKind.CHECKPOINT, label)
@@ -73,8 +77,13 @@ async def _checkpoint(actor: Actor, seen: Environment, label: str | None) -> Gen
 
 @db.atomic(statement_timeout="5min")
 async def snapshot_beside(actor: Actor, seen: Environment, kind: GenerationKind, label: str | None) -> Generation:
-    """Snapshot production; its head stays where it is. One statement reads it all, so nothing is locked."""
+    """Snapshot production; its head stays where it is. One statement reads it all, so no anchor is locked.
+
+    Raises SandboxLimitExceeded or SandboxNotAvailable for a checkpoint beyond the plan.
+    """
     head = await writing.head_of(seen)
+    if kind is GenerationKind.CHECKPOINT:
+        plans.check_checkpoint(await plan_limits.hold(seen.project_id, Limit.CHECKPOINT_COUNT), head.number)
     snapshot = writing.snapshot_of(head, seen, actor, kind, label)
     await generations.add(snapshot)
     return await _fill(head, snapshot)
@@ -136,7 +145,8 @@ async def rollback(
 ) -> Fork:
     """Branch a new environment from a checkpoint, of an archived environment too.
 
-    Raises CheckpointNotFound, EnvironmentNameTaken, DepthLimitExceeded, ValidationFailed.
+    Once per checkpoint that is allowed at the plan's limit of environments. Raises CheckpointNotFound,
+    EnvironmentNameTaken, DepthLimitExceeded, SandboxLimitExceeded, SandboxNotAvailable, ValidationFailed.
     """
     found = await _checkpoint_by_uuid(actor, checkpoint_uuid, project_id)
     await access.authorize(actor, found.project_id, Operation.FORK)
@@ -155,11 +165,12 @@ def _default_name(checkpoint: Generation) -> str:
 
 @db.atomic()
 async def _rollback(actor: Actor, checkpoint: Generation, options: ForkOptions) -> Fork:
+    usage, beyond_limit = await plan_limits.hold_rollback(checkpoint)
     known = await environments.get_many(checkpoint.project_id, [checkpoint.env_uuid])
     source = await lock_source(known[checkpoint.env_uuid])
     if await generations.get([checkpoint.project_id], checkpoint.uuid) is None:
         raise CheckpointNotFound
-    return await branch(actor, source, checkpoint, options)
+    return await branch(actor, source, checkpoint, options, usage, beyond_limit=beyond_limit)
 
 
 async def _checkpoint_by_uuid(actor: Actor, uuid: UUID, project_id: int | None) -> Generation:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from app.domain import lifecycle
+from app.domain import lifecycle, plans
 from app.domain.audit import Action, Object, environment_facts
 from app.domain.errors import (
     ProductionProtected,
@@ -22,11 +22,12 @@ from app.domain.model import (
 )
 from app.domain.names import check_key, environment_name
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
+from app.domain.plans import Limit
 from app.domain.policy import Operation
 from app.domain.rollout import check_steps
 from app.domain.segments import Rule, matches
 from app.domain.values import MISSING, Missing, State, Value
-from app.services import access, recording, resolution, writing
+from app.services import access, plan_limits, recording, resolution, writing
 from app.services.branching import Fork, ForkOptions, branch, lock_source
 from app.services.operation import operation
 from app.services.resolution import View
@@ -86,8 +87,8 @@ async def list_environments(
 async def fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
     """Fork production or an environment: anchor, generation, empty project layer and manifest, nothing more.
 
-    Raises EnvironmentNameTaken, EnvironmentNotFound, EnvironmentArchived, DepthLimitExceeded, ValidationFailed,
-    TokenKindForbidden.
+    Raises EnvironmentNameTaken, EnvironmentNotFound, EnvironmentArchived, DepthLimitExceeded, SandboxLimitExceeded,
+    SandboxNotAvailable, ValidationFailed, TokenKindForbidden.
     """
     await access.authorize(actor, project_id, Operation.FORK)
     if options.env_type is EnvType.PRODUCTION:
@@ -105,12 +106,14 @@ async def fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
 @db.atomic(statement_timeout="1min")
 async def _fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
     reference = str(options.parent_env_uuid) if options.parent_env_uuid else None
-    source = await lock_source(await access.environment_in_context(project_id, reference))
-    head = await writing.head_of(source)
+    seen = await access.environment_in_context(project_id, reference)
     if options.user_rules is not None:
-        users = await _matching_users(View(source, head), Rule.parse_all(options.user_rules))
-        options = replace(options, user_uuids=users)
-    return await branch(actor, source, head, options)
+        view = View(seen, await writing.head_of(seen))
+        options = replace(options, user_uuids=await _matching_users(view, Rule.parse_all(options.user_rules)))
+    usage = await plan_limits.hold(project_id, Limit.ENVIRONMENT_COUNT)
+    plans.check_environment(usage)
+    source = await lock_source(seen)
+    return await branch(actor, source, await writing.head_of(source), options, usage)
 
 
 def _check_filter(options: ForkOptions) -> None:
@@ -140,8 +143,9 @@ async def _matching_users(seen: View, rules: Sequence[Rule]) -> list[str]:
 async def update(actor: Actor, env_uuid: UUID, wanted: EnvironmentUpdate, project_id: int | None = None) -> Environment:
     """Change an environment's name and settings (semantics §11.21).
 
-    Raises EnvironmentNotFound, EnvironmentArchived, EnvironmentNameTaken, ProductionProtected,
-    WriteWhileRollingOut, ValidationFailed.
+    An expiry of None is as late as the plan allows. Raises EnvironmentNotFound, EnvironmentArchived,
+    EnvironmentNameTaken, ProductionProtected, WriteWhileRollingOut, SandboxLimitExceeded, SandboxNotAvailable,
+    ValidationFailed.
     """
     environment = await access.environment_by_uuid(actor, env_uuid, Operation.UPDATE_ENVIRONMENT, project_id)
     if environment.is_production and (wanted.name is not MISSING or wanted.expires_at is not MISSING):
@@ -154,16 +158,13 @@ async def _update(seen: Environment, wanted: EnvironmentUpdate) -> Environment:
     before = environment = (await writing.lock_exclusively(seen)).environment
     if environment.status is EnvStatus.ROLLING_OUT:
         raise WriteWhileRollingOut
+    environment = await _within_plan(environment, wanted)
     if wanted.name is not MISSING:
         environment = replace(environment, name=environment_name(wanted.name))
-    if wanted.expires_at is not MISSING:
-        environment = replace(environment, expires_at=_in_future(wanted.expires_at))
     if wanted.rollout_steps is not MISSING:
         environment = replace(environment, rollout_steps=check_steps(wanted.rollout_steps))
     if wanted.segments is not MISSING:
         environment = replace(environment, segments=_segment_ids(wanted.segments))
-    if wanted.shadow_writes is not MISSING:
-        environment = replace(environment, shadow_writes=wanted.shadow_writes)
     if wanted.shadow_overwrite is not MISSING:
         environment = replace(environment, shadow_overwrite=wanted.shadow_overwrite)
     saved = await environments.save(environment)
@@ -174,6 +175,20 @@ async def _update(seen: Environment, wanted: EnvironmentUpdate) -> Environment:
         change=(environment_facts(before), environment_facts(saved)),
     )
     return saved
+
+
+async def _within_plan(environment: Environment, wanted: EnvironmentUpdate) -> Environment:
+    expires_at, shadow_writes = wanted.expires_at, wanted.shadow_writes
+    # What stays as it is, is no growth: a client that sends everything back goes on working on a smaller plan.
+    if expires_at is not MISSING and (expires_at is None or expires_at != environment.expires_at):
+        usage = await plan_limits.usage_of(environment.project_id)
+        expires_at = plans.expiry(usage.plan, _in_future(expires_at), datetime.now(UTC))
+        environment = replace(environment, expires_at=expires_at)
+    if shadow_writes is not MISSING and shadow_writes != environment.shadow_writes:
+        if shadow_writes:
+            plans.check_shadow_writes(await plan_limits.usage_of(environment.project_id))
+        environment = replace(environment, shadow_writes=shadow_writes)
+    return environment
 
 
 def _segment_ids(segments: list[Value]) -> list[Value]:

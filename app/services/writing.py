@@ -1,7 +1,7 @@
 """How every write reaches a generation: lock the anchor, find where to write, record.
 
-Called inside the transaction of the service that writes. Locks are taken in one order: anchors, entities,
-counter (semantics §11.31).
+Called inside the transaction of the service that writes. Locks are taken in one order: the project's places
+(``plan_limits``), anchors, entities, counter (semantics §11.31).
 """
 
 from collections.abc import Sequence

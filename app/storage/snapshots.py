@@ -220,13 +220,19 @@ async def locate(project_ids: Sequence[int], uuid: UUID) -> Located | None:
 
 
 async def add_manifest(
-    generation: Generation, source: Generation, forked_count: int, user_filter: str | None, actor: str
+    generation: Generation,
+    source: Generation,
+    forked_count: int,
+    user_filter: str | None,
+    actor: str,
+    *,
+    beyond_limit: bool,
 ) -> UUID:
-    """Record what a fork was made of; return the manifest's UUID."""
+    """Record what a fork was made of, and whether beyond the plan's limit; return the manifest's UUID."""
     uuid = uuid4()
     await db.execute(
         "INSERT INTO manifest (project_id, uuid, env_uuid, generation_uuid, source_generation_uuid, forked_count,"
-        " user_filter, actor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        " user_filter, actor, beyond_limit) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         generation.project_id,
         uuid,
         generation.env_uuid,
@@ -235,5 +241,6 @@ async def add_manifest(
         forked_count,
         user_filter,
         actor,
+        beyond_limit,
     )
     return uuid

@@ -189,6 +189,7 @@ class Manifest(Table, tablename="manifest"):
     forked_count = BigInt()
     user_filter = JSONB(null=True)
     actor = Text()
+    beyond_limit = Boolean()
     created_at = Timestamptz()
 
 
