@@ -18,8 +18,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from app.domain.model import Actor, Project
-from app.services import background, identity, projects
+from app.domain.model import Actor, Plan, Project
+from app.services import background, identity, operator, projects
 from app.storage import accounts, db, master_key, migrations
 from app.storage.embedded import running_cluster
 from app.storage.master_key import MasterKey
@@ -117,3 +117,9 @@ async def actor(make_actor: MakeActor) -> Actor:
 async def project(actor: Actor) -> Project:
     """A new project that ``actor`` owns."""
     return await projects.create(actor, "Shop")
+
+
+@pytest.fixture
+async def unlimited(project: Project) -> None:
+    """Gives the project the plan that limits nothing; others have it as ``project``."""
+    await operator.set_plan(project.id, Plan.ENTERPRISE)

@@ -33,12 +33,12 @@ _TABLE: Final[Mapping[Limit, tuple[int | None, ...]]] = {
 }
 _MAXIMA: Final = {(limit, plan): row[index] for limit, row in _TABLE.items() for index, plan in enumerate(Plan)}
 _WORDS: Final[Mapping[Limit, str]] = {
-    Limit.ENVIRONMENT_COUNT: "environments beside production",
-    Limit.GENERATION_DEPTH: "generations above production",
-    Limit.CHECKPOINT_COUNT: "checkpoints",
-    Limit.AB_TEST_COUNT: "active A/B tests",
-    Limit.SHADOW_WRITES: "environments with shadow writes",
-    Limit.ENV_TTL_DAYS: "days until an environment expires",
+    Limit.ENVIRONMENT_COUNT: "Environments beside production",
+    Limit.GENERATION_DEPTH: "Generations above production",
+    Limit.CHECKPOINT_COUNT: "Checkpoints",
+    Limit.AB_TEST_COUNT: "Active A/B tests",
+    Limit.SHADOW_WRITES: "Shadow writes",
+    Limit.ENV_TTL_DAYS: "Days until an environment expires",
 }
 
 
@@ -99,17 +99,20 @@ def check(plan: Plan, limit: Limit, *, current: int, wanted: int) -> None:
     allowed = maximum(plan, limit)
     if allowed is None or wanted <= allowed:
         return
-    enough = next(plan for plan in Plan if _is_enough(maximum(plan, limit), wanted))
-    words = _WORDS[limit]
+    enough = _smallest(limit, wanted)
+    what, mine, larger = _WORDS[limit], plan.value, enough.value
     if allowed == 0:
-        message = f"The plan {plan.value!r} has no {words}; the plan {enough.value!r} has."
+        message = f"{what} are no part of the plan {mine!r}; they are from {larger!r} on."
         raise SandboxNotAvailable(message, limit, current, allowed, enough)
-    message = f"The plan {plan.value!r} allows {allowed} {words}, and this takes {wanted}; {enough.value!r} allows it."
+    message = (
+        f"{what}: this would be {wanted}, and the plan {mine!r} allows {allowed}. It is possible from {larger!r} on."
+    )
     raise SandboxLimitExceeded(message, limit, current, allowed, enough)
 
 
-def _is_enough(allowed: int | None, wanted: int) -> bool:
-    return allowed is None or wanted <= allowed
+def _smallest(limit: Limit, wanted: int) -> Plan:
+    maxima = ((plan, maximum(plan, limit)) for plan in Plan)
+    return next(plan for plan, allowed in maxima if allowed is None or wanted <= allowed)
 
 
 def check_environment(usage: Usage) -> None:

@@ -78,10 +78,10 @@ async def branch(
     *,
     beyond_limit: bool = False,
 ) -> Fork:
-    """Add an environment on top of ``parent`` and record it, in the transaction that holds the place for it (``usage``).
+    """Add an environment on top of ``parent`` and record it, in the transaction that holds a place for it.
 
-    ``beyond_limit`` marks the one rollback of a checkpoint that needs none. Raises DepthLimitExceeded,
-    SandboxLimitExceeded, SandboxNotAvailable.
+    ``usage`` is what is in use under that hold; ``beyond_limit`` marks the one rollback of a checkpoint that needs
+    no place. Raises DepthLimitExceeded, SandboxLimitExceeded, SandboxNotAvailable.
     """
     if parent.number + 1 > MAX_DEPTH:
         raise DepthLimitExceeded(f"Environments can be {MAX_DEPTH} generations deep.", max=MAX_DEPTH)

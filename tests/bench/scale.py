@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from app import serving
-from app.domain.model import Actor, Project
+from app.domain.model import Actor, Plan, Project
 from app.services import backups, checkpoints, comparison, environments, projects, transfer
 from app.services.branching import ForkOptions
 from app.storage import db
@@ -90,7 +90,8 @@ async def _snapshots(actor: Actor, project: Project) -> None:
 
 async def _measure() -> None:
     actor = await new_actor()
-    small, large = await projects.create(actor, "Small"), await projects.create(actor, "Large")
+    small = await projects.create(actor, "Small", Plan.ENTERPRISE)
+    large = await projects.create(actor, "Large", Plan.ENTERPRISE)
     await _import(actor, small, SMALL)
     await _import(actor, large, LARGE)
     await _export(actor, large)

@@ -12,6 +12,7 @@ from litestar.exceptions import HTTPException
 from structlog.testing import capture_logs
 
 from app.domain.errors import DomainError, Kind
+from app.domain.plans import SandboxLimitExceeded
 from app.rest.errors import STATUS, exception_handlers
 from app.rest.request_id import send_request_id
 
@@ -61,13 +62,9 @@ async def test_every_refusal_of_the_catalogue(error: type[DomainError]) -> None:
     DomainError.__init__(raised, "What is wrong.", path="/a", problems=[1])
     answer = await answer_to(raised)
     assert answer.status_code == STATUS[error.kind]
-    assert answer.json() == {
-        "error": error.code,
-        "message": "What is wrong.",
-        "path": "/a",
-        "problems": [1],
-        "request_id": answer.headers["X-Request-Id"],
-    }
+    said = {"error": error.code, "message": "What is wrong.", "path": "/a", "problems": [1]}
+    detail = {"detail": said} if issubclass(error, SandboxLimitExceeded) else {}
+    assert answer.json() == {**said, **detail, "request_id": answer.headers["X-Request-Id"]}
     assert ("www-authenticate" in answer.headers) == (answer.status_code == 401)
     assert ("retry-after" in answer.headers) == (answer.status_code in (429, 503))
 

@@ -245,6 +245,7 @@ async def test_backup_and_restore(api: Api) -> None:
     assert (await api.get(api.entity("order", "1"))).json() == {"n": 1}
 
 
+@pytest.mark.usefixtures("unlimited")
 async def test_updating_an_environment(api: Api) -> None:
     anchor = (await api.fork("old name"))["anchor_uuid"]
     body = {"env_uuid": anchor, "env_name": "new name", "shadow_writes": True, "expires_at": "2126-01-01T00:00:00Z"}

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from app.domain.model import Actor, Scope
 from app.services import api_keys
 from tests.schema.conftest import GraphQL
@@ -103,6 +105,7 @@ async def test_refused_forks_add_nothing(graphql: GraphQL) -> None:
     assert await _names(graphql) == before
 
 
+@pytest.mark.usefixtures("unlimited")
 async def test_update_changes_only_what_is_given(graphql: GraphQL) -> None:
     env = await graphql.fork("before")
     selection = "environment { name shadowWrites shadowOverwrite expiresAt config }"

@@ -9,6 +9,8 @@ from litestar.testing import RequestFactory
 
 from app.domain import errors
 from app.domain.errors import DomainError, Kind
+from app.domain.model import Plan
+from app.domain.plans import Limit, SandboxLimitExceeded
 from app.rest.errors import refusal as rest_refusal
 from app.storage.codec import loads
 from schema.errors import Refusal, catalogue, presented, refusal_handlers, refusal_type
@@ -18,7 +20,10 @@ ALL = [error for error in dict.fromkeys(catalogue()) if "code" in vars(error)]
 
 def _made(error: type[DomainError]) -> DomainError:
     made = error.__new__(error)
-    DomainError.__init__(made, f"The message of {error.__name__}.", field="a_field", path="/a/b")
+    fields: dict[str, object] = {"field": "a_field", "path": "/a/b"}
+    if issubclass(error, SandboxLimitExceeded):
+        fields |= {"limit_type": Limit.CHECKPOINT_COUNT, "current": 3, "max": 3, "available_from": Plan.PRO}
+    DomainError.__init__(made, f"The message of {error.__name__}.", **fields)
     return made
 
 

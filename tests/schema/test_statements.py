@@ -81,6 +81,7 @@ async def test_documents_by_the_environments_name_are_at_most_3_statements(graph
     assert count <= 3
 
 
+@pytest.mark.usefixtures("unlimited")
 async def test_lists_of_environments_read_their_documents_and_history_at_once(
     graphql: GraphQL, actor: Actor, project: Project
 ) -> None:

@@ -42,6 +42,7 @@ async def test_one_of_many_creators_creates(actor: Actor, project: Project) -> N
     )
 
 
+@pytest.mark.usefixtures("unlimited")
 async def test_a_checkpoint_holds_each_write_wholly_or_not_at_all(actor: Actor, project: Project) -> None:
     fields = [f"f{number}" for number in range(20)]
     await documents.put(actor, project.id, None, "page", "a", dict.fromkeys(fields, 0))

@@ -95,7 +95,7 @@ async def test_constraints_refuse_what_the_rules_forbid(
     async def refused(change: str, uuid: UUID) -> str:
         return await _refused(owner_connection, update.format(change), project.id, uuid)
 
-    second_production = "env_type = 'production', status = 'live', parent_env_uuid = NULL"
+    second_production = "env_type = 'production', status = 'live', parent_env_uuid = NULL, expires_at = NULL"
     assert await refused(second_production, uuids[0]) == "UniqueViolationError"
     assert await refused("name = 'two'", uuids[0]) == "UniqueViolationError"
     assert await refused("traffic_weight = 101", uuids[0]) == "CheckViolationError"
