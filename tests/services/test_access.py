@@ -35,8 +35,8 @@ CALLED_INSIDE = {"checkpoints.snapshot_beside"}
 READS = (
     "backups.list_backups checkpoints.list_checkpoints checkpoints.snapshot comparison.diff"
     " comparison.environment_diff documents.list_documents documents.read documents.read_body environments.find"
-    " environments.get environments.list_environments history.blame history.list_changes projects.get"
-    " transfer.export_documents tree.generation tree.tree"
+    " environments.get environments.list_environments history.blame history.list_changes plan_limits.usage"
+    " projects.get transfer.export_documents tree.generation tree.tree"
 ).split()
 OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
     "audit.first_broken": Operation.READ_AUDIT,
