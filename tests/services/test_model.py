@@ -5,6 +5,7 @@ import pytest
 from app.domain.model import Actor, Plan
 from app.services import projects
 from tests.services.comparing import ComparedProgram
+from tests.services.invariants import check_invariants
 
 
 async def _run(seed: int, actor: Actor, steps: int) -> None:
@@ -17,6 +18,7 @@ async def _run(seed: int, actor: Actor, steps: int) -> None:
             done.append(await program.step())
             await program.compare()
         await program.compare_past()
+        await check_invariants(project.id)
     except BaseException as error:
         error.add_note(f"seed {seed}, after {', '.join(done)}")
         raise
