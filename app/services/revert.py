@@ -45,12 +45,12 @@ async def revert(
 
     The value becomes the parent environment's present one; below a checkpoint it is written, since nothing
     shows through there. Raises ProductionProtected, DocumentNotFound, PathNotFound, ValidationFailed,
-    WriteWhileRollingOut.
+    WriteWhileRollingOut, EnvironmentArchived.
     """
     environment = await access.environment_by_uuid(actor, env_uuid, Operation.WRITE, project_id)
     if environment.is_production or environment.parent_uuid is None:
         raise ProductionProtected("Production stands on nothing that it could be reverted to.")
-    return await _revert(actor, environment, _scope(kind, key, paths))
+    return await _revert(actor, environment.project_id, env_uuid, _scope(kind, key, paths))
 
 
 def _scope(kind: str | None, key: str | None, paths: Sequence[Path] | None) -> _Scope:
@@ -71,7 +71,8 @@ def _scope(kind: str | None, key: str | None, paths: Sequence[Path] | None) -> _
 
 
 @db.atomic(statement_timeout="1min")
-async def _revert(actor: Actor, seen: Environment, scope: _Scope) -> Reverted:
+async def _revert(actor: Actor, project_id: int, env_uuid: UUID, scope: _Scope) -> Reverted:
+    seen = await access.environment_in_context(project_id, str(env_uuid))
     target = await writing.lock_for_write(seen)
     parent = (await environments.get_many(seen.project_id, [seen.parent_uuid or seen.uuid])).popitem()[1]
     shown = await writing.head_of(parent)

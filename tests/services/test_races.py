@@ -76,7 +76,7 @@ async def test_what_eight_writers_append_is_kept_in_order(shop: Shop) -> None:
 
 async def test_one_of_many_creators_creates(shop: Shop) -> None:
     await shop.fork("env")
-    written = await asyncio.gather(*(shop.put(env, {"n": n}, "new") for n in range(10) for env in (None, "env")))
+    written = await asyncio.gather(*(shop.put(env, {env or "": n}, "new") for n in range(10) for env in (None, "env")))
     assert len({item.document.entity.uuid for item in written}) == 1
     assert sum(item.created for item in written[::2]) == 1
     assert sum(item.created for item in written[1::2]) <= 1
@@ -283,6 +283,35 @@ async def test_a_revert_beside_writes_to_the_parent(shop: Shop) -> None:
         assert await shop.state("env") == await shop.state(None)
         assert await shop.overrides("env") == {"set": {}, "unset": []}
     await check_invariants(shop.project_id)
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+async def test_a_revert_that_waited_for_a_checkpoint_goes_on(shop: Shop, database: Database, frozen: bool) -> None:
+    env = await shop.fork("env")
+    await shop.merge("env", {"price": 2})
+    if frozen:
+        await shop.checkpoint(env)
+    other = await asyncpg.connect(database.app_dsn)
+    held = other.transaction()
+    await held.start()
+    await other.execute("SELECT FROM project_counter WHERE project_id = $1 FOR UPDATE", shop.project_id)
+    freezing = asyncio.create_task(shop.checkpoint(env))
+    await until_waiting(other)
+    reverting = asyncio.create_task(revert.revert(shop.actor, env))
+    await until_waiting(other, 2)
+    await held.rollback()
+    await other.close()
+    await freezing
+    assert len((await reverting).changes) == 1
+    assert await shop.state("env") == await shop.state(None)
+
+
+async def test_an_archived_environment_is_not_reverted(shop: Shop) -> None:
+    env = await shop.fork("env")
+    await shop.merge("env", {"price": 2})
+    await environments.archive(shop.actor, env)
+    with pytest.raises(EnvironmentArchived):
+        await revert.revert(shop.actor, env)
 
 
 async def test_creating_while_a_creator_undoes_it(shop: Shop, database: Database) -> None:
