@@ -1,40 +1,44 @@
 """The database's own part: tables as declared, constraints that refuse, history that stays."""
 
-import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import asyncpg
 import pytest
+from piccolo.columns import Array, Column
 from piccolo.table import Table
 
 from app.domain.model import Actor, Project
 from app.services import documents, environments, projects
 from app.services.branching import ForkOptions
-from app.storage import migrations, tables
+from app.storage import tables
 from app.storage.piccolo_app import APP_CONFIG
 from tests.conftest import Database
+from tests.services.waiting import Connection
 
 TYPES = {
     "UUID": "uuid",
     "Text": "text",
-    "Timestamptz": "timestamp with time zone",
-    "Serial": "integer",
-    "Integer": "integer",
-    "BigInt": "bigint",
-    "BigSerial": "bigint",
-    "SmallInt": "smallint",
-    "Boolean": "boolean",
+    "Timestamptz": "timestamptz",
+    "Serial": "int4",
+    "Integer": "int4",
+    "BigInt": "int8",
+    "BigSerial": "int8",
+    "SmallInt": "int2",
+    "Boolean": "bool",
     "JSONB": "jsonb",
     "Bytea": "bytea",
-    "Array": "ARRAY",
 }
 
 
+def _type_of(column: Column) -> str:
+    if isinstance(column, Array):
+        return f"_{_type_of(column.base_column)}"
+    return TYPES[type(column).__name__]
+
+
 @pytest.fixture
-async def owner_connection(database: Database) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def owner_connection(database: Database) -> AsyncIterator[Connection]:
     """A connection of the schema's owner."""
     connection = await asyncpg.connect(database.owner_dsn)
     yield connection
@@ -42,21 +46,27 @@ async def owner_connection(database: Database) -> AsyncIterator["asyncpg.Connect
 
 
 @pytest.mark.parametrize("table", APP_CONFIG.table_classes, ids=lambda table: table.__name__)
-async def test_tables_are_as_declared(
-    owner_connection: "asyncpg.Connection[asyncpg.Record]", table: type[Table]
-) -> None:
+async def test_tables_are_as_declared(owner_connection: Connection, table: type[Table]) -> None:
     rows = await owner_connection.fetch(
-        "SELECT column_name, data_type, is_nullable FROM information_schema.columns"
+        "SELECT column_name, udt_name, is_nullable FROM information_schema.columns"
         " WHERE table_schema = 'public' AND table_name = $1",
         table._meta.tablename,
     )
-    found = {row["column_name"]: (row["data_type"], row["is_nullable"] == "YES") for row in rows}
-    declared = {column._meta.name: (TYPES[type(column).__name__], column._meta.null) for column in table._meta.columns}
+    found = {row["column_name"]: (row["udt_name"], row["is_nullable"] == "YES") for row in rows}
+    declared = {column._meta.name: (_type_of(column), column._meta.null) for column in table._meta.columns}
     assert found == declared
 
 
+async def test_every_table_is_declared(owner_connection: Connection) -> None:
+    rows = await owner_connection.fetch(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
+    )
+    declared = {table._meta.tablename for table in APP_CONFIG.table_classes}
+    assert {row["table_name"] for row in rows} == declared | {"migration"}
+
+
 async def test_every_table_but_those_of_accounts_starts_with_its_project(
-    owner_connection: "asyncpg.Connection[asyncpg.Record]",
+    owner_connection: Connection,
 ) -> None:
     rows = await owner_connection.fetch(
         "SELECT relname, attname FROM pg_index JOIN pg_class ON pg_class.oid = indrelid"
@@ -77,46 +87,109 @@ async def test_every_table_but_those_of_accounts_starts_with_its_project(
     assert others == {table._meta.tablename for table in without}
 
 
-async def _refused(connection: "asyncpg.Connection[asyncpg.Record]", statement: str, *arguments: object) -> str:
-    with pytest.raises(asyncpg.PostgresError) as caught:
+async def _refused(
+    connection: Connection, error: type[asyncpg.PostgresError], statement: str, *arguments: object
+) -> None:
+    with pytest.raises(error):
         async with connection.transaction():
             await connection.execute(statement, *arguments)
-    return type(caught.value).__name__
 
 
-async def test_constraints_refuse_what_the_rules_forbid(
-    owner_connection: "asyncpg.Connection[asyncpg.Record]", actor: Actor, project: Project
-) -> None:
+async def test_constraints_of_environments(owner_connection: Connection, actor: Actor, project: Project) -> None:
+    made = [await environments.fork(actor, project.id, ForkOptions(name)) for name in ("one", "two", "old")]
+    one, two, old = [fork.environment.uuid for fork in made]
+    await environments.archive(actor, old)
+
+    async def refused(change: str, uuid: UUID, error: type[asyncpg.PostgresError]) -> None:
+        update = f"UPDATE environment SET {change} WHERE project_id = $1 AND uuid = $2"
+        await _refused(owner_connection, error, update, project.id, uuid)
+
+    second_production = "env_type = 'production', status = 'live', parent_env_uuid = NULL"
+    await refused(second_production, one, asyncpg.UniqueViolationError)
+    await refused("name = 'two'", one, asyncpg.UniqueViolationError)
+    await refused("name = 'two', status = 'draft'", old, asyncpg.UniqueViolationError)
+    await refused("traffic_weight = 101", one, asyncpg.CheckViolationError)
+    await refused("name = E'e\\u0301'", one, asyncpg.CheckViolationError)
+    await refused("status = 'sleeping'", one, asyncpg.CheckViolationError)
+    await refused("env_type = 'test'", one, asyncpg.CheckViolationError)
+    await refused("rollout_steps = '{}'", one, asyncpg.CheckViolationError)
+    await refused("status = 'archived'", project.production_uuid, asyncpg.CheckViolationError)
+    await refused("expires_at = now()", project.production_uuid, asyncpg.CheckViolationError)
+    await owner_connection.execute(
+        "UPDATE environment SET status = 'rolling_out' WHERE project_id = $1 AND uuid = $2", project.id, one
+    )
+    await refused("status = 'rolling_out'", two, asyncpg.UniqueViolationError)
+
+
+async def test_no_row_refers_to_another_projects(owner_connection: Connection, actor: Actor, project: Project) -> None:
     other = await projects.create(actor, "Other")
-    made = [await environments.fork(actor, project.id, ForkOptions(name)) for name in ("one", "two")]
-    uuids = [fork.environment.uuid for fork in made]
-    update = "UPDATE environment SET {} WHERE project_id = $1 AND uuid = $2"
-
-    async def refused(change: str, uuid: UUID) -> str:
-        return await _refused(owner_connection, update.format(change), project.id, uuid)
-
-    second_production = "env_type = 'production', status = 'live', parent_env_uuid = NULL, expires_at = NULL"
-    assert await refused(second_production, uuids[0]) == "UniqueViolationError"
-    assert await refused("name = 'two'", uuids[0]) == "UniqueViolationError"
-    assert await refused("traffic_weight = 101", uuids[0]) == "CheckViolationError"
-    assert await refused("status = 'archived'", project.production_uuid) == "CheckViolationError"
-    assert await refused("name = E'e\\u0301'", uuids[0]) == "CheckViolationError"
-    await owner_connection.execute(update.format("status = 'rolling_out'"), project.id, uuids[0])
-    assert await refused("status = 'rolling_out'", uuids[1]) == "UniqueViolationError"
-    layer = (
+    own = (await documents.put(actor, project.id, None, "page", "a", {})).document
+    foreign = (await documents.put(actor, other.id, None, "page", "a", {})).document
+    foreign_fork = await environments.fork(actor, other.id, ForkOptions("env"))
+    refusals: dict[str, list[tuple[object, object]]] = {
         "INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, form, data, version)"
-        " VALUES ($1, $2, $3, gen_random_uuid(), 'whole', '{}', 1)"
-    )
-    written = await documents.put(actor, project.id, None, "page", "a", {})
-    entity = written.document.entity.uuid
-    foreign = await documents.put(actor, other.id, None, "page", "a", {})
-    assert await _refused(owner_connection, layer, other.id, entity, foreign.document.generation_uuid) == (
-        "ForeignKeyViolationError"
-    )
-    assert (
-        await _refused(owner_connection, layer, project.id, entity, foreign.document.generation_uuid)
-        == "ForeignKeyViolationError"
-    )
+        " VALUES ($1, $2, $3, gen_random_uuid(), 'whole', '{}', 1)": [
+            (foreign.entity.uuid, own.generation_uuid),
+            (own.entity.uuid, foreign.generation_uuid),
+        ],
+        "UPDATE layer SET parent_uuid = $3 WHERE project_id = $1 AND entity_uuid = $2": [
+            (own.entity.uuid, foreign.layer_uuid)
+        ],
+        "WITH new AS (SELECT gen_random_uuid() AS uuid) INSERT INTO generation (project_id, uuid, number, kind,"
+        " env_uuid, parent_uuid, ancestors, path, sealed, version, created_by)"
+        " SELECT $1, uuid, 1, 'line', $2, $3, ARRAY[$3, uuid], ARRAY[$3, uuid], false, 1, 'x' FROM new": [
+            (project.production_uuid, foreign.generation_uuid),
+            (foreign_fork.environment.uuid, own.generation_uuid),
+        ],
+        "UPDATE environment SET head_uuid = $3 WHERE project_id = $1 AND uuid = $2": [
+            (project.production_uuid, foreign.generation_uuid)
+        ],
+        "UPDATE environment SET pinned_uuid = $3 WHERE project_id = $1 AND uuid = $2": [
+            (project.production_uuid, foreign.generation_uuid)
+        ],
+        "INSERT INTO change (project_id, version, env_uuid, generation_uuid, entity_uuid, entity_version, forward,"
+        " reverse, origin, actor, created_at) SELECT $1, 999, uuid, $2, $3, 9, '{}', '{}', 'write', 'x', now()"
+        " FROM environment WHERE project_id = $1": [
+            (own.generation_uuid, foreign.entity.uuid),
+            (foreign.generation_uuid, own.entity.uuid),
+        ],
+        "INSERT INTO manifest (project_id, uuid, env_uuid, generation_uuid, source_generation_uuid, forked_count,"
+        " actor) SELECT $1, gen_random_uuid(), uuid, $2, $3, 1, 'x' FROM environment WHERE project_id = $1": [
+            (own.generation_uuid, foreign.generation_uuid),
+            (foreign.generation_uuid, own.generation_uuid),
+        ],
+    }
+    for statement, arguments in refusals.items():
+        for first, second in arguments:
+            with pytest.raises((asyncpg.ForeignKeyViolationError, asyncpg.CheckViolationError)):
+                async with owner_connection.transaction():
+                    await owner_connection.execute(statement, project.id, first, second)
+
+
+async def test_constraints_of_the_tree_and_of_layers(
+    owner_connection: Connection, actor: Actor, project: Project
+) -> None:
+    fork = await environments.fork(actor, project.id, ForkOptions("env"))
+    for change in (
+        "number = -1",
+        "ancestors = ARRAY[parent_uuid]",
+        "path = ancestors || ARRAY[gen_random_uuid(), uuid]",
+        "kind = 'checkpoint'",
+        "kind = 'pin', sealed = true",
+        "kind = 'other'",
+    ):
+        update = f"UPDATE generation SET {change} WHERE project_id = $1 AND uuid = $2"
+        await _refused(owner_connection, asyncpg.CheckViolationError, update, project.id, fork.generation.uuid)
+    second_root = "UPDATE generation SET parent_uuid = NULL, number = 0 WHERE project_id = $1 AND uuid = $2"
+    await _refused(owner_connection, asyncpg.UniqueViolationError, second_root, project.id, fork.generation.uuid)
+    for change in ("form = 'tombstone'", "data = NULL", "data = '{\"set\": 1}'", "form = 'other'"):
+        update = f"UPDATE layer SET {change} WHERE project_id = $1 AND generation_uuid = $2"
+        await _refused(owner_connection, asyncpg.CheckViolationError, update, project.id, fork.generation.uuid)
+    for kind, key in (("project", "other"), ("", "a"), ("page", ""), ("page", "x" * 257), ("x" * 65, "a")):
+        insert = "INSERT INTO entity (project_id, uuid, kind, key) VALUES ($1, gen_random_uuid(), $2, $3)"
+        await _refused(owner_connection, asyncpg.CheckViolationError, insert, project.id, kind, key)
+    again = "INSERT INTO entity (project_id, uuid, kind, key) VALUES ($1, gen_random_uuid(), 'project', 'project')"
+    await _refused(owner_connection, asyncpg.UniqueViolationError, again, project.id)
 
 
 @pytest.mark.parametrize(
@@ -141,76 +214,3 @@ async def test_history_cannot_be_rewritten(database: Database, project: Project,
                 await connection.execute(statement)
         finally:
             await connection.close()
-
-
-@pytest.fixture
-async def empty_dsn(database: Database) -> AsyncIterator[str]:
-    """A new database without tables; only on a server that lets one be made."""
-    url = os.environ.get("STRATA_TEST_DATABASE_URL")
-    dsn = url or database.owner_dsn.replace("strata_owner@", "postgres@")
-    name = f"strata_test_{uuid4().hex[:12]}"
-    connection = await asyncpg.connect(dsn, database="postgres")
-    await connection.execute(f"CREATE DATABASE {name}")
-    before, _, after = dsn.partition("?")
-    yield f"{before.rsplit('/', 1)[0]}/{name}" + (f"?{after}" if after else "")
-    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await connection.close()
-
-
-MIGRATE = "import asyncio, sys; from app.storage import migrations; print(asyncio.run(migrations.migrate(sys.argv[1])))"
-
-
-async def test_processes_that_migrate_at_once_all_succeed(empty_dsn: str) -> None:
-    started = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", MIGRATE, empty_dsn, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        for _ in range(4)
-    ]
-    said = await asyncio.gather(*(process.communicate() for process in started))
-    assert [process.returncode for process in started] == [0] * 4, said
-    assert await migrations.missing_migrations(empty_dsn) == []
-    connection = await asyncpg.connect(empty_dsn)
-    names = await connection.fetch("SELECT name FROM migration")
-    await connection.close()
-    assert [row["name"] for row in names] == migrations.known_migrations()
-
-
-async def test_a_newer_database_is_refused_in_words(empty_dsn: str) -> None:
-    await migrations.migrate(empty_dsn)
-    connection = await asyncpg.connect(empty_dsn)
-    await connection.execute("INSERT INTO migration (name, app_name) VALUES ('2999-01-01T00:00:00:000000', 'strata')")
-    await connection.close()
-    with pytest.raises(migrations.MigrationFailed, match="newer Strata"):
-        await migrations.migrate(empty_dsn)
-
-
-FIRST = (
-    "import asyncio, sys; from piccolo_conf import DB;"
-    " from piccolo.apps.migrations.commands.forwards import run_forwards;"
-    " DB.config = {'dsn': sys.argv[1]}; asyncio.run(run_forwards('strata', '2026-11-24T09:00:00:000000'))"
-)
-
-
-async def test_keys_of_the_first_version_do_not_outlive_it(empty_dsn: str) -> None:
-    made = await asyncio.create_subprocess_exec(sys.executable, "-c", FIRST, empty_dsn, stdout=asyncio.subprocess.PIPE)
-    await made.communicate()
-    assert made.returncode == 0
-    connection = await asyncpg.connect(empty_dsn)
-    await connection.execute("INSERT INTO signing_key (kid, private_pem) VALUES ('k', 'PEM')")
-    account = await connection.fetchval("INSERT INTO account (email, password_hash) VALUES ('a@b', 'x') RETURNING uuid")
-    await connection.execute("SET session_replication_role = replica")
-    await connection.execute(
-        "INSERT INTO project (name, plan, production_uuid) VALUES ('Shop', 'pro', gen_random_uuid());"
-    )
-    await connection.execute(
-        "INSERT INTO api_key (project_id, name, prefix, secret_hash, scopes, created_by)"
-        " VALUES (1, 'old', 'strata_1', sha256('x'), '{read}', $1)",
-        account,
-    )
-    await connection.execute("SET session_replication_role = origin")
-    assert await migrations.migrate(empty_dsn) == migrations.known_migrations()[1:]
-    assert await connection.fetchval("SELECT count(*) FROM signing_key") == 0
-    assert await connection.fetchval("SELECT revoked_at IS NOT NULL FROM api_key")
-    assert await connection.fetchval("SELECT email FROM account") == "a@b"
-    await connection.close()
