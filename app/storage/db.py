@@ -8,7 +8,7 @@ and must follow one another: never ``gather`` there, never load through a DataLo
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import wraps
@@ -18,9 +18,12 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from app.domain.errors import AuditUnavailable, Busy, DatabaseUnavailable
+from app.storage.reaching import UNREACHABLE, reaching
 
 Record: TypeAlias = asyncpg.Record
 Connection: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
+
+Isolation: TypeAlias = Literal["read_committed", "repeatable_read"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,15 +39,6 @@ _SESSION: Final = {
 }
 _TIMEOUTS: Final = (
     "SELECT set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true)"
-)
-_UNREACHABLE: Final = (
-    OSError,
-    asyncio.TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.AdminShutdownError,
-    asyncpg.InterfaceError,
 )
 
 
@@ -83,7 +77,7 @@ async def open_pool(dsn: str, size: int) -> None:
             reset=_leave_clean,
             timeout=10,
         )
-    except _UNREACHABLE as error:
+    except UNREACHABLE as error:
         raise DatabaseUnavailable from error
 
 
@@ -115,10 +109,8 @@ async def connection() -> AsyncIterator[Connection]:
     pool = _pool
     if pool is None:
         raise DatabaseUnavailable
-    try:
+    with reaching():
         acquired = await pool.acquire(timeout=10)
-    except _UNREACHABLE as error:
-        raise DatabaseUnavailable from error
     try:
         yield acquired
     finally:
@@ -127,7 +119,7 @@ async def connection() -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def transaction(
-    isolation: Literal["read_committed", "repeatable_read"] = "read_committed",
+    isolation: Isolation = "read_committed",
     *,
     readonly: bool = False,
     statement_timeout: str | None = None,
@@ -150,13 +142,29 @@ async def transaction(
     async with connection() as acquired:
         connected, enclosing = _current.set(acquired), _encloses.set(encloses)
         try:
-            async with acquired.transaction(isolation=isolation, readonly=readonly):
+            async with _begun(acquired, isolation, readonly=readonly):
                 if statement_timeout is not None:
                     await acquired.execute(_TIMEOUTS, statement_timeout)
                 yield
         finally:
             _encloses.reset(enclosing)
             _current.reset(connected)
+
+
+@asynccontextmanager
+async def _begun(acquired: Connection, isolation: Isolation, *, readonly: bool) -> AsyncIterator[None]:
+    begun = acquired.transaction(isolation=isolation, readonly=readonly)
+    with reaching():
+        await begun.start()
+    try:
+        yield
+    except BaseException:
+        # Why the block failed says more than that its connection is gone too.
+        with suppress(*UNREACHABLE):
+            await begun.rollback()
+        raise
+    with reaching():
+        await begun.commit()
 
 
 async def _join(isolation: str, statement_timeout: str | None) -> None:
@@ -175,7 +183,7 @@ async def reading(statement_timeout: str) -> AsyncIterator[Callable[[], Abstract
     Gives a function that makes a context: calls of this module inside that context see the moment. A stream
     cannot simply be a transaction's block, for its consumer's own statements would run inside it.
     """
-    async with connection() as acquired, acquired.transaction(isolation="repeatable_read", readonly=True):
+    async with connection() as acquired, _begun(acquired, "repeatable_read", readonly=True):
         await acquired.execute(_TIMEOUTS, statement_timeout)
 
         @contextmanager
@@ -190,7 +198,7 @@ async def reading(statement_timeout: str) -> AsyncIterator[Callable[[], Abstract
 
 
 def atomic(
-    isolation: Literal["read_committed", "repeatable_read"] = "read_committed",
+    isolation: Isolation = "read_committed",
     *,
     statement_timeout: str | None = None,
     encloses: bool = False,
@@ -233,7 +241,7 @@ def _translated() -> Iterator[None]:
         if "table audit" in str(error):
             raise AuditUnavailable from error
         raise
-    except _UNREACHABLE as error:
+    except UNREACHABLE as error:
         raise DatabaseUnavailable from error
 
 

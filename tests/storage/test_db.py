@@ -5,11 +5,12 @@ import asyncio
 import asyncpg
 import pytest
 
-from app.domain.errors import Busy
+from app.domain.errors import Busy, DatabaseUnavailable
 from app.domain.model import Actor, Project
 from app.services import documents, environments, resolution, tree
 from app.services.branching import ForkOptions
 from app.storage import db
+from tests.conftest import Database
 
 DEFERRED = (
     "UPDATE environment SET head_uuid = gen_random_uuid() WHERE project_id = $1"  # its foreign key looks at COMMIT
@@ -128,6 +129,68 @@ async def test_a_cancelled_transaction_gives_its_connection_back() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
     assert await asyncio.gather(*(db.fetchval("SELECT 1") for _ in range(20))) == [1] * 20
+
+
+async def _terminate(database: Database, pid: int) -> None:
+    """Take a session of the application away, as a restart of the server does."""
+    other = await asyncpg.connect(database.app_dsn)
+    await other.execute("SELECT pg_terminate_backend($1)", pid)
+    while await other.fetchval("SELECT EXISTS (SELECT FROM pg_stat_activity WHERE pid = $1)", pid):
+        pass
+    await other.close()
+
+
+@pytest.mark.parametrize("statements", [0, 1])
+async def test_a_lost_connection_is_said_in_words_and_replaced(
+    database: Database, project: Project, statements: int
+) -> None:
+    """Lost in the middle, noticed by a statement or by COMMIT: nothing is written."""
+
+    async def rename_and_lose() -> None:
+        async with db.transaction(statement_timeout="1min"):
+            await db.execute("UPDATE project SET name = 'lost' WHERE project_id = $1", project.id)
+            await _terminate(database, await db.fetchval("SELECT pg_backend_pid()"))
+            for _ in range(statements):
+                await db.fetchval("SELECT 1")
+
+    with pytest.raises(DatabaseUnavailable):
+        await rename_and_lose()
+    assert await asyncio.gather(*(db.fetchval("SELECT 1") for _ in range(20))) == [1] * 20
+    assert await db.fetchval("SELECT name FROM project WHERE project_id = $1", project.id) == "Shop"
+
+
+async def test_an_error_of_the_block_is_not_hidden_by_a_lost_connection(database: Database, project: Project) -> None:
+    async def lose_and_fail() -> None:
+        async with db.transaction():
+            await _terminate(database, await db.fetchval("SELECT pg_backend_pid()"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await lose_and_fail()
+    assert await db.fetchval("SELECT 1") == 1
+
+
+@pytest.mark.usefixtures("pool")
+async def test_sessions_have_limits_and_transactions_their_own() -> None:
+    limits = "SELECT current_setting('statement_timeout') || ' ' || current_setting('lock_timeout')"
+    assert await db.fetchval(limits) == "5s 2s"
+    async with db.transaction(statement_timeout="3min"):
+        assert await db.fetchval(limits) == "3min 2s"
+        assert await db.fetchval("SHOW idle_in_transaction_session_timeout") == "3min"
+    assert await asyncio.gather(*(db.fetchval(limits) for _ in range(20))) == ["5s 2s"] * 20
+
+
+async def test_a_moment_is_held_for_reading_alone(project: Project) -> None:
+    name = "SELECT name FROM project WHERE project_id = $1"
+    async with db.reading("1min") as moment:
+        with moment():
+            assert await db.fetchval(name, project.id) == "Shop"
+        await db.execute("UPDATE project SET name = 'Later' WHERE project_id = $1", project.id)
+        with moment():
+            assert await db.fetchval(name, project.id) == "Shop"
+            with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+                await db.execute("UPDATE project SET name = 'Never' WHERE project_id = $1", project.id)
+    assert await db.fetchval(name, project.id) == "Later"
 
 
 async def _deep(actor: Actor, project: Project, depth: int) -> None:
