@@ -108,6 +108,8 @@ async def _reverting(
     parents = await layers.stacks_of(shown.project_id, shown.uuid, uuids)
     writes = []
     for uuid in uuids:
+        if paths is not None and own[uuid].state is MISSING:
+            raise DocumentNotFound(own[uuid].entity.kind, own[uuid].entity.key)
         if own[uuid].in_sight:
             after = _reverted(own[uuid].state, parents[uuid].state, paths)
             if not same(own[uuid].state, after):
@@ -120,7 +122,7 @@ def _reverted(own: State, parent: State, paths: Sequence[Path] | None) -> State:
         return parent
     for path in paths:
         for length in range(len(path)):
-            if isinstance(lookup(own, path[:length]), list):
+            if any(isinstance(lookup(state, path[:length]), list) for state in (own, parent)):
                 raise PathNotFound(format_pointer(path))
         value = lookup(parent, path)
         if value is not MISSING or lookup(own, path) is not MISSING:

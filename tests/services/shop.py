@@ -65,6 +65,9 @@ class Shop:
     async def head(self, env: UUID) -> Generation:
         return await tree.generation(self.actor, (await environments.get(self.actor, env)).head_uuid)
 
+    async def named(self, env: str) -> UUID:
+        return (await environments.find(self.actor, self.project_id, env)).uuid
+
     async def differing(self, env: UUID) -> EnvironmentDiff:
         return await comparison.environment_diff(self.actor, env, limit=200)
 
