@@ -1,7 +1,5 @@
 """What shows through, what is frozen, and what writes leave behind."""
 
-from uuid import UUID
-
 import pytest
 
 from app.domain.errors import (
@@ -14,44 +12,12 @@ from app.domain.errors import (
     ValidationFailed,
     VersionConflict,
 )
-from app.domain.model import Actor, EnvStatus, Project
-from app.domain.values import State, Value
+from app.domain.model import EnvStatus
+from app.domain.values import Value
 from app.services import checkpoints, comparison, documents, environments, history, revert, tree
 from app.services.branching import ForkOptions
 from app.services.documents import Expected
-
-
-class Shop:
-    """A project with short ways to do things to its documents."""
-
-    def __init__(self, actor: Actor, project: Project) -> None:
-        self.actor, self.project_id, self.production = actor, project.id, project.production_uuid
-
-    async def put(self, env: str | None, value: Value, key: str = "a", kind: str = "page") -> documents.Written:
-        return await documents.put(self.actor, self.project_id, env, kind, key, value)
-
-    async def merge(self, env: str | None, patch: Value, key: str = "a") -> documents.Written:
-        return await documents.merge(self.actor, self.project_id, env, "page", key, patch)
-
-    async def delete(self, env: str | None, key: str = "a") -> documents.Written:
-        return await documents.delete(self.actor, self.project_id, env, "page", key)
-
-    async def state(self, env: str | None, key: str = "a") -> State:
-        return (await documents.read(self.actor, self.project_id, env, "page", key)).state
-
-    async def overrides(self, env: str, key: str = "a") -> object:
-        return (await documents.read(self.actor, self.project_id, env, "page", key)).overrides
-
-    async def fork(self, name: str, parent: UUID | None = None, **options: object) -> UUID:
-        wanted = ForkOptions(name, parent_env_uuid=parent, **options)  # type: ignore[arg-type]
-        return (await environments.fork(self.actor, self.project_id, wanted)).environment.uuid
-
-
-@pytest.fixture
-async def shop(actor: Actor, project: Project) -> Shop:
-    made = Shop(actor, project)
-    await made.put(None, {"title": "Home", "price": 1, "tags": ["x"]})
-    return made
+from tests.services.shop import Shop
 
 
 async def test_two_forks_of_one_environment_share_it_and_nothing_else(shop: Shop) -> None:
