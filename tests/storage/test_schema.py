@@ -104,7 +104,7 @@ async def test_constraints_of_environments(owner_connection: Connection, actor: 
         update = f"UPDATE environment SET {change} WHERE project_id = $1 AND uuid = $2"
         await _refused(owner_connection, error, update, project.id, uuid)
 
-    second_production = "env_type = 'production', status = 'live', parent_env_uuid = NULL"
+    second_production = "env_type = 'production', status = 'live', parent_env_uuid = NULL, expires_at = NULL"
     await refused(second_production, one, asyncpg.UniqueViolationError)
     await refused("name = 'two'", one, asyncpg.UniqueViolationError)
     await refused("name = 'two', status = 'draft'", old, asyncpg.UniqueViolationError)
