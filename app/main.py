@@ -18,7 +18,7 @@ from app.services import background, documents, identity
 from app.services.cache import MergeCache
 from app.services.external_issuer import ExternalIssuer
 from app.settings import Settings
-from app.storage import db
+from app.storage import db, wakes
 from schema.http import Door, graphql_controller
 
 
@@ -38,6 +38,7 @@ def create_app(settings: Settings) -> Litestar:
             yield
         finally:
             await background.finish()
+            await wakes.sent()
             await db.close_pool()
 
     return Litestar(

@@ -16,7 +16,7 @@ import uvicorn
 from app.main import create_app
 from app.services import background, identity
 from app.settings import Settings
-from app.storage import db, master_key, migrations
+from app.storage import db, master_key, migrations, wakes
 from app.storage.embedded import default_data_dir, running_cluster
 from app.storage.master_key import MasterKey
 
@@ -91,6 +91,7 @@ def run_at(found: Database, work: Callable[[], Awaitable[R]]) -> R:
             return await work()
         finally:
             await background.finish()
+            await wakes.sent()
             await db.close_pool()
 
     return asyncio.run(connected())

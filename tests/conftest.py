@@ -20,7 +20,7 @@ import pytest
 
 from app.domain.model import Actor, Plan, Project
 from app.services import background, identity, operator, projects
-from app.storage import accounts, db, master_key, migrations
+from app.storage import accounts, db, master_key, migrations, wakes
 from app.storage.embedded import running_cluster
 from app.storage.master_key import MasterKey
 
@@ -90,6 +90,7 @@ async def pool(database: Database) -> AsyncIterator[None]:
     await identity.prepare()
     yield
     await background.finish()
+    await wakes.sent()
     await db.close_pool()
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from app.domain.audit import Action, Object, ObjectType
 from app.domain.errors import NotFound, ValidationFailed
+from app.domain.events import EventType
 from app.domain.model import Actor, Scope
 from app.domain.names import check_label
 from app.domain.policy import Operation
@@ -15,6 +16,7 @@ from app.domain.values import MISSING, Value
 from app.services import access, identity, recording
 from app.services.api_key_text import NewSecret, new_api_key
 from app.services.operation import operation
+from app.services.publishing import publish
 from app.storage import accounts, db, typed
 from app.storage.accounts import ApiKey
 
@@ -48,6 +50,7 @@ async def _add(
     actor: Actor, project_id: int, name: str, scopes: Sequence[Scope], expires_at: datetime | None, secret: NewSecret
 ) -> ApiKey:
     key = await accounts.add_key(project_id, name, secret.prefix, secret.digest, scopes, actor.account_uuid, expires_at)
+    await publish(project_id, EventType.API_KEY_CREATED, subject=key.uuid)
     await recording.record(project_id, _object(key), change=(MISSING, _facts(key)))
     return key
 
@@ -90,6 +93,7 @@ async def _revoke(project_id: int, key_uuid: UUID) -> ApiKey:
     if key.revoked_at is not None:
         return key
     revoked = await accounts.revoke_key(project_id, key_uuid)
+    await publish(project_id, EventType.API_KEY_REVOKED, subject=key_uuid)
     await recording.record(project_id, _object(revoked), change=(_facts(key), _facts(revoked)))
     return revoked
 

@@ -14,6 +14,7 @@ from app.domain.values import MISSING, State, same
 from app.services import access, recording, writing
 from app.services.checkpoints import snapshot_beside, snapshot_page
 from app.services.operation import operation
+from app.services.publishing import publish_documents
 from app.services.writing import DocumentWrite, Target
 from app.storage import db, entities, environments, generations, layers, snapshots
 
@@ -81,7 +82,8 @@ async def _restore(actor: Actor, backup: Generation, wanted: Sequence[tuple[str,
             writes.append(write)
     changed = len(writes) - created - deleted
     entry = recording.entry(backup.project_id, Object.of(backup), env_uuid=backup.env_uuid)
-    await writing.write(actor, target, writes, Origin.RESTORE, entry)
+    recorded = await writing.write(actor, target, writes, Origin.RESTORE, entry)
+    await publish_documents([item.change for item in recorded])
     return Restored(backup, created, changed, deleted)
 
 

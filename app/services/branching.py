@@ -8,8 +8,9 @@ from typing import Final
 from uuid import UUID, uuid4
 
 from app.domain import plans
-from app.domain.audit import Entry, Object, environment_facts
+from app.domain.audit import Entry, Object, environment_facts, generation_facts
 from app.domain.errors import DepthLimitExceeded
+from app.domain.events import EventType
 from app.domain.model import (
     PROJECT_KEY,
     PROJECT_KIND,
@@ -25,6 +26,7 @@ from app.domain.plans import Usage
 from app.domain.rollout import DEFAULT_STEPS
 from app.domain.values import MISSING, Value
 from app.services import recording, writing
+from app.services.publishing import publish
 from app.storage import changes, db, entities, environments, generations, layers, snapshots
 from app.storage.changes import LayerWrite, Place
 from app.storage.codec import dumps
@@ -103,6 +105,13 @@ async def branch(
     )
     layer_uuid, version = await _project_layer(actor, generation, entry)
     await generations.set_version(parent.project_id, generation.uuid, version)
+    await publish(
+        parent.project_id,
+        EventType.GENERATION_CREATED,
+        env_uuid=environment.uuid,
+        subject=generation.uuid,
+        data={**generation_facts(generation), "env_name": environment.name, "parent_uuid": str(parent.uuid)},
+    )
     user_filter = None if options.user_uuids is None else dumps(_user_filter(options))
     manifest_uuid = await snapshots.add_manifest(
         generation, parent, forked_count, user_filter, actor.name, beyond_limit=beyond_limit

@@ -94,6 +94,12 @@ def current() -> Call:
     return call
 
 
+def actor_name() -> str | None:
+    """Return the name of who does the operation under way, None outside of one."""
+    call = _call.get()
+    return call.actor.name if call is not None else None
+
+
 def let_into(project_id: int) -> None:
     """Note the project that the operation under way is about, if one is."""
     call = _call.get()

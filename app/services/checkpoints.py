@@ -15,6 +15,7 @@ from app.domain.errors import (
     ValidationFailed,
     WriteWhileRollingOut,
 )
+from app.domain.events import EventType
 from app.domain.model import (
     Actor,
     Document,
@@ -32,7 +33,8 @@ from app.domain.values import MISSING, State
 from app.services import access, plan_limits, recording, resolution, writing
 from app.services.branching import MAX_DEPTH, Fork, ForkOptions, branch, lock_source
 from app.services.operation import operation
-from app.storage import changes, db, environments, generations, snapshots
+from app.services.publishing import publish
+from app.storage import db, environments, generations, snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,13 @@ async def snapshot_beside(actor: Actor, seen: Environment, kind: GenerationKind,
 
 async def _fill(source: Generation, snapshot: Generation) -> Generation:
     count = await snapshots.copy_shown(source, snapshot)
-    version = await changes.next_version(source.project_id)
+    version = await publish(
+        source.project_id,
+        EventType.GENERATION_CREATED,
+        env_uuid=snapshot.env_uuid,
+        subject=snapshot.uuid,
+        data={**generation_facts(replace(snapshot, entity_count=count)), "parent_uuid": str(source.uuid)},
+    )
     made = await generations.complete_snapshot(source.project_id, snapshot.uuid, count, version)
     await recording.record(
         made.project_id, Object.of(made), env_uuid=made.env_uuid, change=(MISSING, generation_facts(made))
@@ -134,6 +142,13 @@ async def _delete(checkpoint: Generation) -> Generation:
     if await snapshots.has_descendants(checkpoint.project_id, checkpoint.uuid):
         raise Conflict("Something stands on this checkpoint: a head, an environment or a later generation.")
     await generations.delete(checkpoint.project_id, checkpoint.uuid)
+    await publish(
+        checkpoint.project_id,
+        EventType.GENERATION_DELETED,
+        env_uuid=checkpoint.env_uuid,
+        subject=checkpoint.uuid,
+        data=generation_facts(checkpoint),
+    )
     change: tuple[State, State] = (generation_facts(checkpoint), MISSING)
     await recording.record(checkpoint.project_id, Object.of(checkpoint), env_uuid=checkpoint.env_uuid, change=change)
     return checkpoint

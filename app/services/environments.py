@@ -13,6 +13,7 @@ from app.domain.errors import (
     ValidationFailed,
     WriteWhileRollingOut,
 )
+from app.domain.events import EventType
 from app.domain.model import (
     USER_KIND,
     Actor,
@@ -30,6 +31,7 @@ from app.domain.values import MISSING, Missing, State, Value
 from app.services import access, plan_limits, recording, resolution, writing
 from app.services.branching import Fork, ForkOptions, branch, lock_source
 from app.services.operation import operation
+from app.services.publishing import publish
 from app.services.resolution import View
 from app.storage import db, environments, snapshots
 
@@ -168,11 +170,14 @@ async def _update(seen: Environment, wanted: EnvironmentUpdate) -> Environment:
     if wanted.shadow_overwrite is not MISSING:
         environment = replace(environment, shadow_overwrite=wanted.shadow_overwrite)
     saved = await environments.save(environment)
+    facts, made = environment_facts(before), environment_facts(saved)
+    changed: dict[str, Value] = {name: value for name, value in made.items() if value != facts[name]}
+    await publish(saved.project_id, EventType.ENVIRONMENT_UPDATED, env_uuid=saved.uuid, data=changed)
     await recording.record(
         saved.project_id,
         Object.of(saved),
         env_uuid=saved.uuid,
-        change=(environment_facts(before), environment_facts(saved)),
+        change=(facts, made),
     )
     return saved
 
@@ -225,6 +230,12 @@ async def _archive(seen: Environment) -> Archived:
     lifecycle.check_move(environment, EnvStatus.ARCHIVED)
     saved = await environments.save(replace(environment, status=EnvStatus.ARCHIVED, traffic_weight=0))
     archived = Archived(saved, await snapshots.removable_layers(saved.project_id, saved.uuid))
+    await publish(
+        saved.project_id,
+        EventType.ENVIRONMENT_ARCHIVED,
+        env_uuid=saved.uuid,
+        data={"env_name": saved.name, "previous_status": environment.status.value},
+    )
     change: tuple[State, State] = (environment_facts(environment), environment_facts(saved))
     await recording.record(saved.project_id, Object.of(saved), env_uuid=saved.uuid, change=change)
     return archived

@@ -2,8 +2,10 @@
 
 from app.domain.audit import Action, Object, ObjectType
 from app.domain.errors import NotFound, ProjectNotFound
+from app.domain.events import EventType
 from app.domain.model import Actor, Plan, Project
 from app.services import identity, recording, tokens
+from app.services.publishing import publish
 from app.storage import accounts, db, projects
 from app.storage.accounts import ApiKey
 
@@ -33,6 +35,7 @@ async def set_plan(project_id: int, plan: Plan) -> Project:
     found = await projects.set_plan(project_id, plan)
     if found is None:
         raise ProjectNotFound
+    await publish(found.id, EventType.PLAN_CHANGED, data={"plan": found.plan.value})
     await recording.record_as(None, Action.SET_PLAN, Object.of(found), found.id, after={"plan": found.plan.value})
     return found
 
@@ -55,6 +58,7 @@ async def revoke_key(prefix_or_uuid: str) -> ApiKey:
         return key
     revoked = await accounts.revoke_key(key.project_id, key.uuid)
     thing = Object(ObjectType.API_KEY, str(key.uuid), key.name)
+    await publish(key.project_id, EventType.API_KEY_REVOKED, subject=key.uuid)
     await recording.record_as(None, Action.REVOKE_API_KEY, thing, key.project_id, after={"prefix": key.prefix})
     return revoked
 

@@ -14,6 +14,7 @@ from app.domain.policy import Operation
 from app.domain.values import MISSING, State, lookup, same
 from app.services import access, recording, writing
 from app.services.operation import operation
+from app.services.publishing import publish_documents
 from app.services.writing import DocumentWrite, Target
 from app.storage import db, entities, environments, layers, snapshots
 
@@ -83,6 +84,7 @@ async def _revert(actor: Actor, project_id: int, env_uuid: UUID, scope: _Scope) 
         writes += await _reverting(target, shown, found[start : start + writing.CHUNK], scope.paths)
     entry = recording.entry(seen.project_id, Object.of(seen), env_uuid=seen.uuid)
     recorded = await writing.write(actor, target, writes, Origin.REVERT, entry)
+    await publish_documents([item.change for item in recorded])
     saved = await environments.get([seen.project_id], seen.uuid)
     return Reverted(saved or target.environment, [item.change for item in recorded])
 

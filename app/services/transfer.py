@@ -14,6 +14,7 @@ from app.domain.policy import Operation
 from app.domain.values import same
 from app.services import access, recording, resolution, writing
 from app.services.operation import done_once, operation
+from app.services.publishing import publish_many
 from app.services.resolution import View
 from app.services.writing import DocumentWrite, Opened, Target
 from app.storage import bulk, db, layers
@@ -103,7 +104,9 @@ async def _write(opened: Opened, lines: int) -> Imported:
         await writing.close_unused(opened)
     else:
         await writing.settle(opened, first)
-        await _record(opened, (first, first + created + changed - 1))
+        versions = (first, first + created + changed - 1)
+        await publish_many(opened.place.project_id, opened.place.env_uuid, opened.place.origin, versions)
+        await _record(opened, versions)
     return Imported(lines, created, changed, lines - created - changed)
 
 

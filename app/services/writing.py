@@ -12,10 +12,12 @@ from uuid import uuid4
 from app.domain import lifecycle
 from app.domain.audit import Entry
 from app.domain.errors import EnvironmentArchived, ValidationFailed, ValueNotStorable
+from app.domain.events import EventType
 from app.domain.json_text import check_storable
 from app.domain.layers import canonical_layer
 from app.domain.model import PROJECT_KIND, Actor, Environment, EnvStatus, Generation, GenerationKind, Origin
 from app.domain.values import MISSING, State
+from app.services.publishing import publish
 from app.storage import changes, db, environments, generations
 from app.storage.changes import LayerWrite, Place, Recorded
 from app.storage.codec import encode_document
@@ -157,6 +159,13 @@ async def settle(opened: Opened, version: int) -> None:
         await generations.set_version(environment.project_id, opened.generation.uuid, version)
     if opened.generation.uuid != environment.head_uuid or target.status is not environment.status:
         await environments.save(replace(environment, head_uuid=opened.generation.uuid, status=target.status))
+    if target.status is not environment.status:
+        await publish(
+            environment.project_id,
+            EventType.ENVIRONMENT_STATUS_CHANGED,
+            env_uuid=environment.uuid,
+            data={"status": target.status.value, "previous_status": environment.status.value},
+        )
 
 
 def child_of(parent: Generation, environment: Environment, actor: Actor) -> Generation:

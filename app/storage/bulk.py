@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.domain.patch import diff, to_json
 from app.domain.values import Value
-from app.storage import db
+from app.storage import db, wakes
 from app.storage.changes import LayerWrite, Place
 from app.storage.codec import dumps, loads
 from app.storage.layers import stored_form
@@ -204,4 +204,5 @@ async def record_staged(place: Place) -> int | None:
         place.actor,
         place.is_root,
     )
+    wakes.changed(place.project_id)
     return first

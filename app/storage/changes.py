@@ -10,7 +10,7 @@ from app.domain.audit import Entry
 from app.domain.model import USER_KIND, Change, Entity, Origin
 from app.domain.patch import Patch, diff, to_json
 from app.domain.values import MISSING, State, Value
-from app.storage import audit, db
+from app.storage import audit, db, wakes
 from app.storage.codec import dumps, loads
 from app.storage.layers import Stack, stored_form
 from app.storage.lookups import entity_of
@@ -152,6 +152,7 @@ async def record(
         sum(write.shown_delta for write in counted if write.stack.entity.kind == USER_KIND),
         *((first, *audit.arguments(entry)) if entry else ()),
     )
+    wakes.changed(place.project_id)
     by_entity = {row["entity_uuid"]: row for row in rows}
     if len(by_entity) != len(writes):
         raise db.Retry
@@ -184,6 +185,7 @@ async def next_version(project_id: int) -> int:
     version: int = await db.fetchval(
         "UPDATE project_counter SET version = version + 1 WHERE project_id = $1 RETURNING version", project_id
     )
+    wakes.changed(project_id)
     return version
 
 
@@ -219,18 +221,19 @@ def from_row(project_id: int, row: db.Record) -> Change:
         entity_version=row["entity_version"],
         generation_uuid=row["generation_uuid"],
         env_uuid=row["env_uuid"],
-        forward=_flat(row["forward"]),
-        reverse=_flat(row["reverse"]),
+        forward=flat(row["forward"]),
+        reverse=flat(row["reverse"]),
         origin=Origin(row["origin"]),
         actor=row["actor"],
         created_at=row["created_at"],
     )
 
 
-def _flat(text: str) -> dict[str, Value]:
+def flat(text: str) -> dict[str, Value]:
+    """Return a stored JSON object."""
     value = loads(text)
     if not isinstance(value, dict):
-        raise ValueError("a stored patch is no object")
+        raise ValueError("what is stored is no object")
     return value
 
 
@@ -304,8 +307,8 @@ async def since(
         LayerHistory(
             row["entity_uuid"],
             row["generation_uuid"],
-            _flat(row["reverse"]),
-            _flat(row["layer_reverse"]) if row["layer_reverse"] else None,
+            flat(row["reverse"]),
+            flat(row["layer_reverse"]) if row["layer_reverse"] else None,
         )
         for row in rows
     ]

@@ -18,6 +18,7 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from app.domain.errors import AuditUnavailable, Busy, DatabaseUnavailable
+from app.storage.after_commit import followed
 from app.storage.reaching import UNREACHABLE, reaching
 
 Record: TypeAlias = asyncpg.Record
@@ -139,16 +140,17 @@ async def transaction(
         finally:
             _encloses.reset(token)
         return
-    async with connection() as acquired:
-        connected, enclosing = _current.set(acquired), _encloses.set(encloses)
-        try:
-            async with _begun(acquired, isolation, readonly=readonly):
-                if statement_timeout is not None:
-                    await acquired.execute(_TIMEOUTS, statement_timeout)
-                yield
-        finally:
-            _encloses.reset(enclosing)
-            _current.reset(connected)
+    with followed():
+        async with connection() as acquired:
+            connected, enclosing = _current.set(acquired), _encloses.set(encloses)
+            try:
+                async with _begun(acquired, isolation, readonly=readonly):
+                    if statement_timeout is not None:
+                        await acquired.execute(_TIMEOUTS, statement_timeout)
+                    yield
+            finally:
+                _encloses.reset(enclosing)
+                _current.reset(connected)
 
 
 @asynccontextmanager

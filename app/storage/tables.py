@@ -193,6 +193,18 @@ class Manifest(Table, tablename="manifest"):
     created_at = Timestamptz()
 
 
+class Event(Table, tablename="event"):
+    project_id = Integer()
+    version = BigInt(primary_key=True)
+    type = Text()
+    env_uuid = UUID(null=True)
+    subject = UUID(null=True)
+    data = JSONB()
+    actor = Text(null=True)
+    first_version = BigInt(null=True)
+    created_at = Timestamptz()
+
+
 class AuditHead(Table, tablename="audit_head"):
     project_id = Integer(primary_key=True)
     number = BigInt()
