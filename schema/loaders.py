@@ -11,9 +11,10 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
+from app.domain.members import Invitation, Member
 from app.domain.model import Actor, Change, Document, Environment, Generation, Project
 from app.domain.plans import Usage
-from app.services import api_keys, resolution, tree
+from app.services import api_keys, invitations, members, resolution, tree
 from app.services.resolution import DocumentKey
 from app.storage import entities, environments, generations, levels, plan_usage, projects
 from app.storage.accounts import ApiKey
@@ -53,6 +54,8 @@ class Loaders:
         self.layer_counts: DataLoader[Ref, int | None] = DataLoader(_layer_counts)
         self.kinds: DataLoader[tuple[int, str], bool] = DataLoader(_kinds)
         self.api_keys: DataLoader[int, list[ApiKey]] = DataLoader(self._api_keys)
+        self.members: DataLoader[int, list[Member]] = DataLoader(self._members)
+        self.invitations: DataLoader[int, list[Invitation]] = DataLoader(self._invitations)
 
     async def environment(self, project_id: int, uuid: UUID) -> Environment:
         """Return an environment that another object of the project names."""
@@ -94,6 +97,14 @@ class Loaders:
     async def _api_keys(self, project_ids: list[int]) -> list[list[ApiKey]]:
         assert self._caller is not None
         return [await api_keys.list_keys(self._caller, project_id) for project_id in project_ids]
+
+    async def _members(self, project_ids: list[int]) -> list[list[Member]]:
+        assert self._caller is not None
+        return [await members.everyone(self._caller, project_id) for project_id in project_ids]
+
+    async def _invitations(self, project_ids: list[int]) -> list[list[Invitation]]:
+        assert self._caller is not None
+        return [await invitations.pending(self._caller, project_id) for project_id in project_ids]
 
 
 async def _by_project(

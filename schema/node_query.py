@@ -16,6 +16,7 @@ from schema.context import Context, Info
 from schema.describe import field
 from schema.environments import EnvironmentNode
 from schema.generations import GenerationNode
+from schema.members import InvitationNode, MemberNode
 from schema.nodes import GlobalId, Node
 from schema.projects import ProjectNode
 
@@ -76,14 +77,25 @@ async def _load(context: Context, wanted: GlobalId) -> Node | None:
         case GlobalId("Generation", project_id, UUID() as uuid):
             generation = await loaders.generations.load((project_id, uuid))
             return GenerationNode.of(generation) if generation else None
-        case GlobalId("ApiKey", project_id, UUID() as uuid):
-            return await _api_key(context, project_id, uuid)
+        case GlobalId(type_name, project_id, UUID() as uuid):
+            return await _listed(context, type_name, project_id, uuid)
     return None
 
 
-async def _api_key(context: Context, project_id: int, uuid: UUID) -> ApiKeyNode | None:
+async def _listed(context: Context, type_name: str, project_id: int, uuid: UUID) -> Node | None:
+    """Return what only some may list, and only they may find."""
+    loaders = context.loaders
     try:
-        keys = await context.loaders.api_keys.load(project_id)
+        match type_name:
+            case "ApiKey":
+                keys = await loaders.api_keys.load(project_id)
+                return next((ApiKeyNode.of(key) for key in keys if key.uuid == uuid), None)
+            case "Member":
+                members = await loaders.members.load(project_id)
+                return next((MemberNode.of(member) for member in members if member.account_uuid == uuid), None)
+            case "Invitation":
+                invitations = await loaders.invitations.load(project_id)
+                return next((InvitationNode.of(item) for item in invitations if item.uuid == uuid), None)
     except (Forbidden, TokenKindForbidden):
-        return None
-    return next((ApiKeyNode.of(key) for key in keys if key.uuid == uuid), None)
+        pass
+    return None

@@ -25,6 +25,7 @@ from schema.documents import ResolvedDocument, shown_by
 from schema.environments import EnvironmentNode, environment_connection
 from schema.generations import GenerationNode, snapshot_connection
 from schema.history import ChangeNode, change_connection
+from schema.members import InvitationNode, MemberNode
 from schema.nodes import GlobalId, Node
 from schema.plans import LimitUsage
 
@@ -112,7 +113,10 @@ class ProjectNode(Node):
 
     @field
     async def active_environment(self, info: Info) -> EnvironmentNode | None:
-        """The environment that the request names by `X-AgentStack-Env` or `?env=`; production if it names none."""
+        """The environment that the request names by `X-AgentStack-Env` or `?env=`, else the one that the user chose.
+
+        Production if there is neither.
+        """
         return EnvironmentNode.of(await info.context.current(self.project_id))
 
     @field
@@ -180,6 +184,16 @@ class ProjectNode(Node):
             return await entries.count(project_id, wanted)
 
         return audit_connection(page, after, count)
+
+    @field
+    async def members(self, info: Info) -> list[MemberNode] | None:
+        """Its members, who joined first comes first. An API key needs the scope `ADMIN`."""
+        return [MemberNode.of(member) for member in await info.context.loaders.members.load(self.project_id)]
+
+    @field
+    async def invitations(self, info: Info) -> list[InvitationNode] | None:
+        """The invitations that can still be accepted, newest first. For owners and admins."""
+        return [InvitationNode.of(item) for item in await info.context.loaders.invitations.load(self.project_id)]
 
     def _snapshots(self, page: Page[Generation], after: str | None, kind: GenerationKind) -> Connection[GenerationNode]:
         async def count() -> int:

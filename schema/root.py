@@ -19,6 +19,7 @@ from schema.environment_mutations import EnvironmentMutation
 from schema.environments import EnvironmentQuery
 from schema.errors import PresentErrors, Refusal, log_unexpected, refusal_handlers
 from schema.generations import GenerationQuery
+from schema.member_mutations import MemberMutation
 from schema.node_query import NodeQuery
 from schema.operations import OwnLoaders
 from schema.project_mutations import ProjectMutation
@@ -38,7 +39,13 @@ class Query(ViewerQuery, NodeQuery, ProjectQuery, EnvironmentQuery, GenerationQu
     description="What can be done. Each mutation answers with what was done, or with a `Refusal`: then nothing changed."
 )
 class Mutation(
-    ProjectMutation, EnvironmentMutation, CheckpointMutation, DocumentMutation, BackupMutation, ApiKeyMutation
+    ProjectMutation,
+    EnvironmentMutation,
+    CheckpointMutation,
+    DocumentMutation,
+    BackupMutation,
+    ApiKeyMutation,
+    MemberMutation,
 ):
     pass
 

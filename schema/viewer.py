@@ -6,12 +6,14 @@ from uuid import UUID
 
 import strawberry
 
+from app.domain.members import Membership
 from app.domain.model import Actor as Caller
 from app.domain.model import Role, Scope
 from app.services import identity, projects
 from schema.context import Info
 from schema.describe import field
 from schema.environments import EnvironmentNode
+from schema.projects import ProjectNode
 
 ProjectId: TypeAlias = Annotated[
     int | None, strawberry.argument(description="Number of the project; an API key may leave it out.")
@@ -25,6 +27,33 @@ class Account:
         description="E-mail address, lower case; null where an external issuer vouches for none."
     )
     created_at: datetime = strawberry.field(description="When it was registered.")
+
+
+@strawberry.type(description="What the user is in one project.")
+class ViewerRole:
+    project_id: int = strawberry.field(description="Number of the project.")
+    role: Role = strawberry.field(description="What the user may do there.")
+    env_uuids: list[UUID] | None = strawberry.field(
+        description="UUIDs of the only environments that it may change or fork; null: all."
+    )
+    active_env_uuid: UUID | None = strawberry.field(
+        description="Where its requests go that name no environment; null: to production."
+    )
+
+    @classmethod
+    def of(cls, project_id: int, membership: Membership) -> "ViewerRole":
+        limit = membership.environments
+        return cls(
+            project_id=project_id,
+            role=membership.role,
+            env_uuids=None if limit is None else sorted(limit),
+            active_env_uuid=membership.active_env_uuid,
+        )
+
+    @field
+    async def project(self) -> ProjectNode:
+        """The project."""
+        return ProjectNode.of(self.project_id)
 
 
 @strawberry.type(description="Who asks: a user with a token, or a program with a project's API key.")
@@ -57,8 +86,17 @@ class Viewer:
         return await projects.role(info.context.actor, await info.context.project_id(project_id, None))
 
     @field
+    async def roles(self, info: Info) -> list[ViewerRole]:
+        """What the user is in each of its projects, by their numbers; empty for an API key."""
+        found = await projects.memberships(info.context.actor)
+        return [ViewerRole.of(project_id, membership) for project_id, membership in found.items()]
+
+    @field
     async def active_environment(self, info: Info, project_id: ProjectId = None) -> EnvironmentNode | None:
-        """The environment that the request names by `X-AgentStack-Env` or `?env=`; production if it names none."""
+        """The environment that the request names by `X-AgentStack-Env` or `?env=`, else the one that the user chose.
+
+        Production if there is neither.
+        """
         return EnvironmentNode.of(await info.context.current(await info.context.project_id(project_id, None)))
 
 

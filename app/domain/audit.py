@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from app.domain.model import Actor, Entity, Environment, Generation, Project
+from app.domain.members import Invitation, Member
+from app.domain.model import Actor, Entity, Environment, Generation, Project, Role
 from app.domain.patch import diff, to_json
 from app.domain.values import State, Value
 
@@ -37,6 +38,14 @@ class Action(StrEnum):
     REVOKE_API_KEY = "revoke_api_key"
     LIST_API_KEYS = "list_api_keys"
     READ_AUDIT = "read_audit"
+    LIST_MEMBERS = "list_members"
+    CHANGE_MEMBER = "change_member"
+    REMOVE_MEMBER = "remove_member"
+    LIST_INVITATIONS = "list_invitations"
+    INVITE_MEMBER = "invite_member"
+    REVOKE_INVITATION = "revoke_invitation"
+    ACCEPT_INVITATION = "accept_invitation"
+    SET_ACTIVE_ENVIRONMENT = "set_active_environment"
     WRITE_DOCUMENT = "write_document"
     DELETE_DOCUMENT = "delete_document"
     IMPORT_DOCUMENTS = "import_documents"
@@ -67,6 +76,8 @@ class ObjectType(StrEnum):
     DOCUMENT = "document"
     ENVIRONMENT = "environment"
     GENERATION = "generation"
+    INVITATION = "invitation"
+    MEMBER = "member"
     PROJECT = "project"
     SIGNING_KEY = "signing_key"
 
@@ -80,7 +91,7 @@ class Object:
     name: str | None = None
 
     @classmethod
-    def of(cls, thing: Entity | Environment | Generation | Project) -> "Object":
+    def of(cls, thing: Entity | Environment | Generation | Invitation | Member | Project) -> "Object":
         """Return the object that a value of the domain is."""
         if isinstance(thing, Entity):
             return cls(ObjectType.DOCUMENT, str(thing.uuid), f"{thing.kind}/{thing.key}")
@@ -88,6 +99,10 @@ class Object:
             return cls(ObjectType.ENVIRONMENT, str(thing.uuid), thing.name)
         if isinstance(thing, Generation):
             return cls(ObjectType.GENERATION, str(thing.uuid), thing.label)
+        if isinstance(thing, Invitation):
+            return cls(ObjectType.INVITATION, str(thing.uuid), thing.email)
+        if isinstance(thing, Member):
+            return cls(ObjectType.MEMBER, str(thing.account_uuid), thing.email)
         return cls(ObjectType.PROJECT, str(thing.id), thing.name)
 
 
@@ -171,6 +186,12 @@ def environment_facts(environment: Environment) -> dict[str, Value]:
         "shadow_writes": environment.shadow_writes,
         "shadow_overwrite": environment.shadow_overwrite,
     }
+
+
+def member_facts(role: Role, environments: frozenset[UUID] | None) -> dict[str, Value]:
+    """Return what a member may do, or will when an invitation is accepted."""
+    limit: Value = None if environments is None else list(map(str, sorted(environments)))
+    return {"role": role.value, "environments": limit}
 
 
 def generation_facts(generation: Generation) -> dict[str, Value]:

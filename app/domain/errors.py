@@ -4,7 +4,7 @@ The kinds know nothing of HTTP; ``app/rest/errors.py`` turns them into a status,
 GraphQL. Messages are for the person who made the mistake: what is wrong, and what would be right.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import ClassVar
 
@@ -128,6 +128,41 @@ class TokenKindForbidden(DomainError):
         super().__init__("This operation needs a user's token from /api/auth/login, not an API key.")
 
 
+class EnvironmentRestricted(Forbidden):
+    """The member may change some environments only, and this is none of them."""
+
+    code = "environment_restricted"
+
+    def __init__(self, env_uuid: object, allowed: Sequence[str]) -> None:
+        super().__init__(
+            "Your membership is limited to some environments, and this is none of them.",
+            env_uuid=str(env_uuid),
+            environments=list(allowed),
+        )
+
+
+class DirectProductionWriteForbidden(Forbidden):
+    """The project's ``direct_prod_roles`` leave the caller out."""
+
+    code = "direct_production_write_forbidden"
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        super().__init__(
+            "This project does not let you write to production directly: fork an environment, change it there, and"
+            " promote it.",
+            direct_prod_roles=list(allowed),
+        )
+
+
+class InvitationForAnother(Forbidden):
+    """The invitation is for an e-mail address that is not the caller's."""
+
+    code = "invitation_for_another"
+
+    def __init__(self) -> None:
+        super().__init__("This invitation is for another e-mail address; log in with the account that has it.")
+
+
 class SandboxSecretAccessDenied(DomainError):
     code, kind = "sandbox_secret_access_denied", Kind.FORBIDDEN
 
@@ -143,6 +178,22 @@ class ProjectNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("There is no such project, or you are not a member of it.")
+
+
+class MemberNotFound(NotFound):
+    code = "member_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such member in this project.")
+
+
+class InvitationNotFound(NotFound):
+    """Unknown, used, replaced, revoked or expired: whoever holds the token is not told which."""
+
+    code = "invitation_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such invitation, or it can be used no more; ask for a new one.")
 
 
 class EnvironmentNotFound(NotFound):
@@ -223,6 +274,22 @@ class EmailTaken(DomainError):
         super().__init__("An account with this e-mail address exists already.")
 
 
+class AlreadyMember(DomainError):
+    code, kind = "already_member", Kind.CONFLICT
+
+    def __init__(self) -> None:
+        super().__init__("This account is a member of the project already.")
+
+
+class LastOwner(DomainError):
+    """A project is never without an owner."""
+
+    code, kind = "last_owner", Kind.CONFLICT
+
+    def __init__(self) -> None:
+        super().__init__("The project has no other owner: make somebody an owner first.")
+
+
 class EnvironmentNameTaken(DomainError):
     code, kind = "environment_name_taken", Kind.CONFLICT
 
@@ -233,8 +300,11 @@ class EnvironmentNameTaken(DomainError):
 class EnvironmentArchived(DomainError):
     code, kind = "environment_archived", Kind.CONFLICT
 
-    def __init__(self, reference: object) -> None:
-        super().__init__("This environment is archived; it can no longer be used.", environment=str(reference))
+    def __init__(self, reference: object, *, active: bool = False) -> None:
+        message = "This environment is archived; it can no longer be used."
+        if active:
+            message = "Your active environment is archived; choose another, or name one with the request."
+        super().__init__(message, environment=str(reference))
 
 
 class ProductionProtected(DomainError):

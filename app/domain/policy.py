@@ -4,31 +4,54 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+from uuid import UUID
 
-from app.domain.errors import Forbidden, TokenKindForbidden
-from app.domain.model import Actor, Role, Scope
+from app.domain.errors import (
+    DirectProductionWriteForbidden,
+    EnvironmentRestricted,
+    Forbidden,
+    ProjectNotFound,
+    TokenKindForbidden,
+)
+from app.domain.members import Membership
+from app.domain.model import Actor, Environment, Role, Scope
+from app.domain.project_settings import ProjectSettings
 
 
 class Operation(StrEnum):
+    READ_ACCOUNT = "read_account"
+    LIST_PROJECTS = "list_projects"
+    CREATE_PROJECT = "create_project"
+    ACCEPT_INVITATION = "accept_invitation"
     READ = "read"
     WRITE = "write"
     FORK = "fork"
     ARCHIVE = "archive"
     CHECKPOINT = "checkpoint"
     UPDATE_ENVIRONMENT = "update_environment"
+    CHOOSE_ENVIRONMENT = "choose_environment"
     BACKUP = "backup"
     RESTORE = "restore"
+    READ_MEMBERS = "read_members"
+    MANAGE_MEMBERS = "manage_members"
+    LEAVE = "leave"
     MANAGE_KEYS = "manage_keys"
     READ_AUDIT = "read_audit"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The roles that may, the scope an API key needs, and whether keys are let in at all."""
+    """Who may, in a row of the table.
 
-    roles: frozenset[Role]
-    scope: Scope
-    keys: bool = True
+    ``roles``: of a project's members; None: any account, and no project is asked. ``scope``: what an API key needs;
+    None: no key may. ``in_environment``: whoever is limited to some environments may in those only. ``direct``: in
+    production only the roles that the project's settings name.
+    """
+
+    roles: frozenset[Role] | None
+    scope: Scope | None
+    in_environment: bool = False
+    direct: bool = False
 
 
 _ALL: Final = frozenset(Role)
@@ -36,38 +59,73 @@ _EDITORS: Final = frozenset({Role.OWNER, Role.ADMIN, Role.EDITOR})
 _ADMINS: Final = frozenset({Role.OWNER, Role.ADMIN})
 
 POLICY: Final[Mapping[Operation, Rule]] = {
+    Operation.READ_ACCOUNT: Rule(None, Scope.READ),
+    Operation.LIST_PROJECTS: Rule(None, Scope.READ),
+    Operation.CREATE_PROJECT: Rule(None, None),
+    Operation.ACCEPT_INVITATION: Rule(None, None),
     Operation.READ: Rule(_ALL, Scope.READ),
-    Operation.WRITE: Rule(_EDITORS, Scope.WRITE),
-    Operation.FORK: Rule(_EDITORS, Scope.WRITE, keys=False),
-    Operation.ARCHIVE: Rule(_EDITORS, Scope.WRITE, keys=False),
-    Operation.CHECKPOINT: Rule(_EDITORS, Scope.WRITE),
-    Operation.UPDATE_ENVIRONMENT: Rule(_EDITORS, Scope.WRITE),
-    Operation.BACKUP: Rule(_EDITORS, Scope.WRITE),
+    Operation.WRITE: Rule(_EDITORS, Scope.WRITE, in_environment=True, direct=True),
+    Operation.FORK: Rule(_EDITORS, None, in_environment=True),
+    Operation.ARCHIVE: Rule(_EDITORS, None, in_environment=True),
+    Operation.CHECKPOINT: Rule(_EDITORS, Scope.WRITE, in_environment=True),
+    Operation.UPDATE_ENVIRONMENT: Rule(_EDITORS, Scope.WRITE, in_environment=True),
+    Operation.CHOOSE_ENVIRONMENT: Rule(_ALL, None),
+    Operation.BACKUP: Rule(_EDITORS, Scope.WRITE, in_environment=True),
     Operation.RESTORE: Rule(_ADMINS, Scope.PROMOTE),
-    Operation.MANAGE_KEYS: Rule(_ADMINS, Scope.ADMIN, keys=False),
+    Operation.READ_MEMBERS: Rule(_ALL, Scope.ADMIN),
+    Operation.MANAGE_MEMBERS: Rule(_ADMINS, None),
+    Operation.LEAVE: Rule(_ALL, None),
+    Operation.MANAGE_KEYS: Rule(_ADMINS, None),
     Operation.READ_AUDIT: Rule(_ADMINS, Scope.ADMIN),
 }
 
 
-def check(actor: Actor, role: Role | None, operation: Operation) -> None:
-    """Let ``actor`` pass or say why not; ``role`` is its role in the project, None for an API key.
+def check(actor: Actor, membership: Membership | None, operation: Operation, env_uuid: UUID | None = None) -> None:
+    """Let ``actor`` pass or say why not.
 
-    Raises TokenKindForbidden or Forbidden.
+    ``membership`` is what a user is in the project, None for an API key of it; ``env_uuid`` is the environment that
+    the operation changes or forks. Raises TokenKindForbidden, Forbidden, EnvironmentRestricted, ProjectNotFound.
     """
     rule = POLICY[operation]
     if actor.is_key:
-        if not rule.keys:
-            raise TokenKindForbidden
-        if rule.scope not in actor.scopes:
-            raise Forbidden(
-                f"This API key lacks the scope {rule.scope.value!r}.",
-                required_scope=rule.scope.value,
-                scopes=sorted(actor.scopes),
-            )
+        _check_key(actor, rule)
         return
-    if role not in rule.roles:
+    if rule.roles is None:
+        return
+    if membership is None:
+        raise ProjectNotFound
+    if membership.role not in rule.roles:
         raise Forbidden(
-            f"The role {role.value if role else 'none'!r} may not do this; it takes one of "
-            f"{', '.join(sorted(rule.roles))}.",
+            f"The role {membership.role.value!r} may not do this; it takes one of {', '.join(sorted(rule.roles))}.",
             operation=operation.value,
         )
+    if rule.in_environment and env_uuid is not None and membership.environments is not None:
+        _check_limit(membership.environments, env_uuid)
+
+
+def _check_key(actor: Actor, rule: Rule) -> None:
+    if rule.scope is None:
+        raise TokenKindForbidden
+    if rule.scope not in actor.scopes:
+        raise Forbidden(
+            f"This API key lacks the scope {rule.scope.value!r}.",
+            required_scope=rule.scope.value,
+            scopes=sorted(actor.scopes),
+        )
+
+
+def _check_limit(environments: frozenset[UUID], env_uuid: UUID) -> None:
+    if env_uuid not in environments:
+        raise EnvironmentRestricted(env_uuid, sorted(map(str, environments)))
+
+
+def check_direct_write(
+    membership: Membership | None, operation: Operation, environment: Environment, settings: ProjectSettings
+) -> None:
+    """Raise DirectProductionWriteForbidden where the project lets the caller write to production by promotion only.
+
+    An API key, whose ``membership`` is None, may what an admin may: admins make them.
+    """
+    role = membership.role if membership else Role.ADMIN
+    if POLICY[operation].direct and environment.is_production and role not in settings.direct_prod_roles:
+        raise DirectProductionWriteForbidden(sorted(settings.direct_prod_roles))

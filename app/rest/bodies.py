@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from app.domain.model import EnvType, Scope
+from app.domain.model import EnvType, Role, Scope
 from app.rest.body import Body
 from app.rest.parameters import MAX_ID
 
@@ -30,6 +30,33 @@ class NewApiKey(Body):
     name: str
     scopes: list[Scope]
     expires_at: datetime | None = None
+
+
+class NewInvitation(Body):
+    """``environments``, names or UUIDs, are the only ones that the member will be able to change; null: all."""
+
+    email: str
+    role: Role
+    environments: list[str] | None = None
+
+
+class InvitationToken(Body):
+    token: str
+
+
+class MemberSettings(Body):
+    """What to change of a member; members left out stay as they are."""
+
+    role: Role | UnsetType = UNSET
+    environments: list[str] | UnsetType | None = UNSET
+
+
+class ActiveEnvironmentChoice(Body):
+    """``active_env`` is a name, a UUID or null for production; ``env_uuid`` may stand in its place."""
+
+    project_id: ProjectNumber | None = None
+    active_env: str | UnsetType | None = UNSET
+    env_uuid: UUID | UnsetType = UNSET
 
 
 class UserFilter(Body):

@@ -28,7 +28,7 @@ from app.rest.parameters import (
 )
 from app.rest.preconditions import IfNoneMatch, etag
 from app.rest.request import JSON, JSON_PATCH, MERGE_PATCH, StrictRequest, environment_reference
-from app.services import documents
+from app.services import document_bodies, documents
 from app.services.documents import Written
 
 _PATCHES: Final[dict[str, Callable[..., Awaitable[Written]]]] = {
@@ -59,7 +59,7 @@ async def _get_document(
     if path:
         document = await documents.read(*address, at=moment(as_of))
         return DocumentResponse(at_path(document.state, place(path)), document.version, if_none_match)
-    body = await documents.read_body(*address, at=moment(as_of))
+    body = await document_bodies.read(*address, at=moment(as_of))
     return DocumentResponse(body.content, body.version, if_none_match)
 
 
@@ -108,7 +108,7 @@ async def list_entities(
     # The router takes a key of nothing but slashes for no key.
     kind, key = request.document_name()
     if key:
-        body = await documents.read_body(actor, project_id, env, kind, key, at=at)
+        body = await document_bodies.read(actor, project_id, env, kind, key, at=at)
         return Response(body.content, media_type=JSON, headers={"ETag": etag(body.version)})
     page = await documents.list_documents(
         actor, project_id, env, kind, limit=limit, cursor=cursor, at=at, rules=rules(filter_)

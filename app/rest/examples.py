@@ -13,6 +13,10 @@ BODIES: Final[Mapping[str, Any]] = {
     "logIn": {"email": "ada@example.com", "password": "correct horse battery staple"},
     "createProject": {"name": "Shop"},
     "createApiKey": {"name": "storefront", "scopes": ["read"]},
+    "inviteMember": {"email": "grace@example.com", "role": "editor", "environments": ["feature/payments-v2"]},
+    "changeMember": {"role": "admin"},
+    "acceptInvitation": {"token": "invitation_42_…"},
+    "setActiveEnvironment": {"project_id": 42, "active_env": "feature/payments-v2"},
     "fork": {
         "source_project_id": 42,
         "env_name": "feature/payments-v2",

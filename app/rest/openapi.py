@@ -24,12 +24,13 @@ from app.rest.static import DocsPage, docs_router
 _DESCRIPTION: Final = """Fork a project's JSON data into environments; edit, compare, checkpoint and roll back.
 
 Send `Authorization: Bearer …` with a token of `/api/auth/login` or an API key of the project. The environment of a
-request is `X-AgentStack-Env` (name or UUID), else `?env=`, else production. Refusals have one shape: `error` (a
-stable code), `message`, fields of their own, and `request_id`."""
+request is `X-AgentStack-Env` (name or UUID), else `?env=`, else the one you chose with `/api/sandbox/active-env`, else
+production. Refusals have one shape: `error` (a stable code), `message`, fields of their own, and `request_id`."""
 
 _TAGS: Final = {
     "Accounts": "Accounts and tokens.",
     "Projects": "Projects and their API keys.",
+    "Members": "Who may do what in a project, and invitations.",
     "Documents": "JSON documents, one by one and in bulk, in the environment of the request.",
     "Environments": "Forking a project, listing, changing and archiving environments.",
     "Checkpoints": "Whole snapshots of an environment, rollbacks to them, and pins for review links.",

@@ -20,7 +20,10 @@ from app.settings import Settings
 
 MAX_ID: Final = 2**31 - 1
 MAX_VERSION: Final = 2**63 - 1
-IN_ENVIRONMENT: Final = "The environment's name or UUID; production without it. Percent-encode what is not ASCII."
+IN_ENVIRONMENT: Final = (
+    "The environment's name or UUID; without it the active one (`/api/sandbox/active-env`), else production."
+    " Percent-encode what is not ASCII."
+)
 ENVIRONMENT_IN_QUERY: Final = "The same as the header, which wins over it."
 
 ProjectId: TypeAlias = Annotated[int, PathParameter(ge=1, le=MAX_ID, description="The project's id.")]

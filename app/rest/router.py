@@ -10,6 +10,7 @@ from litestar.openapi.spec import Operation
 from litestar.routes import HTTPRoute
 
 from app.rest.accounts import account_routes, public_routes
+from app.rest.active_environment import active_environment_routes
 from app.rest.audit import audit_routes
 from app.rest.body import BodyReader
 from app.rest.checkpoints import checkpoint_routes
@@ -19,6 +20,7 @@ from app.rest.documents import document_routes
 from app.rest.environments import environment_routes
 from app.rest.history import history_routes
 from app.rest.limits import limit_routes
+from app.rest.members import member_routes
 from app.rest.operations import ApiOperation, with_key
 from app.rest.parameters import actor_of, address_of, environment_of, moment, place, settings_of
 from app.rest.preconditions import expected_version
@@ -36,9 +38,11 @@ def rest_routes() -> list[Router]:
     guarded = _door(
         [
             project_routes(),
+            *member_routes(),
             document_routes(),
             transfer_routes(),
             environment_routes(),
+            active_environment_routes(),
             *checkpoint_routes(),
             comparison_routes(),
             history_routes(),

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from app.domain.audit import Action, Object
 from app.domain.errors import BackupNotFound, DocumentNotFound
-from app.domain.model import PROJECT_KIND, Actor, Entity, Generation, GenerationKind, Origin
+from app.domain.model import PRODUCTION_NAME, PROJECT_KIND, Actor, Entity, Generation, GenerationKind, Origin
 from app.domain.names import check_key, check_kind, check_label
 from app.domain.paging import Page
 from app.domain.policy import Operation
@@ -32,10 +32,9 @@ class Restored:
 @operation(Action.BACKUP_PRODUCTION)
 async def backup(actor: Actor, project_id: int, label: str | None = None) -> Generation:
     """Take a whole-document snapshot of production. Raises ProjectNotFound, Forbidden, ValidationFailed."""
-    await access.authorize(actor, project_id, Operation.BACKUP)
+    production = await access.environment_in_context(actor, project_id, PRODUCTION_NAME, Operation.BACKUP)
     if label is not None:
         check_label(label, "label")
-    production = await environments.production(project_id)
     return await snapshot_beside(actor, production, GenerationKind.BACKUP, label)
 
 

@@ -132,7 +132,7 @@ async def snapshot_page(
 async def delete_checkpoint(actor: Actor, checkpoint_uuid: UUID, project_id: int | None = None) -> Generation:
     """Delete a checkpoint that nothing stands on. Raises CheckpointNotFound, Conflict."""
     found = await _checkpoint_by_uuid(actor, checkpoint_uuid, project_id)
-    await access.authorize(actor, found.project_id, Operation.CHECKPOINT)
+    await access.authorize(actor, found.project_id, Operation.CHECKPOINT, found.env_uuid)
     return await _delete(found)
 
 
@@ -164,7 +164,7 @@ async def rollback(
     EnvironmentNameTaken, DepthLimitExceeded, SandboxLimitExceeded, SandboxNotAvailable, ValidationFailed.
     """
     found = await _checkpoint_by_uuid(actor, checkpoint_uuid, project_id)
-    await access.authorize(actor, found.project_id, Operation.FORK)
+    await access.authorize(actor, found.project_id, Operation.FORK, found.env_uuid)
     name = _default_name(found) if env_name is None else environment_name(env_name)
     return await _rollback(actor, found, ForkOptions(env_name=name, env_type=EnvType.SANDBOX))
 
@@ -185,7 +185,9 @@ async def _rollback(actor: Actor, checkpoint: Generation, options: ForkOptions) 
     source = await lock_source(known[checkpoint.env_uuid])
     if await generations.get([checkpoint.project_id], checkpoint.uuid) is None:
         raise CheckpointNotFound
-    return await branch(actor, source, checkpoint, options, usage, beyond_limit=beyond_limit)
+    fork = await branch(actor, source, checkpoint, options, usage, beyond_limit=beyond_limit)
+    await access.let_change(actor, fork.environment)
+    return fork
 
 
 async def _checkpoint_by_uuid(actor: Actor, uuid: UUID, project_id: int | None) -> Generation:

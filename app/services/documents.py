@@ -9,14 +9,12 @@ from app.domain.audit import Action, Object
 from app.domain.errors import (
     DocumentNotFound,
     DocumentRequired,
-    EnvironmentArchived,
-    EnvironmentNotFound,
     PathNotFound,
     UnknownKind,
     VersionConflict,
 )
 from app.domain.layers import canonical_layer, resolve, version_tag
-from app.domain.model import PROJECT_KIND, Actor, At, Change, Document, EnvStatus, Origin
+from app.domain.model import PROJECT_KIND, Actor, At, Change, Document, Origin
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.patch import NOTHING, to_json
 from app.domain.pointer import Path, format_pointer
@@ -25,16 +23,12 @@ from app.domain.segments import Rule, matches
 from app.domain.values import MISSING, State, Value, lookup, same
 from app.domain.values import put as put_value
 from app.services import access, recording, resolution, writing
-from app.services.cache import MergeCache, Merged
 from app.services.operation import operation
-from app.storage import current, db, entities, layers
+from app.storage import db, entities, layers
 from app.storage.changes import Recorded
-from app.storage.codec import encode_document
 from app.storage.layers import Stack
 
 _FILTERED_PAGE: Final = 200
-
-merge_cache = MergeCache(64 * 1024 * 1024)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +40,6 @@ class Expected:
 
 
 ANY: Final = Expected()
-
-
-@dataclass(frozen=True, slots=True)
-class Body:
-    """A document as it is sent, with its version."""
-
-    version: str
-    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,52 +55,12 @@ async def read(
     actor: Actor, project_id: int, env: str | None, kind: str, key: str, *, at: At | None = None
 ) -> Document:
     """Return a document. Raises DocumentNotFound, EnvironmentNotFound, EnvironmentArchived, VersionNotFound."""
-    await access.authorize(actor, project_id, Operation.READ)
+    seen = await resolution.view(actor, project_id, env, at)
     _check_name(kind, key)
-    document = await resolution.document(await resolution.view(project_id, env, at), kind, key)
+    document = await resolution.document(seen, kind, key)
     if document is None or document.state is MISSING:
         raise DocumentNotFound(kind, key)
     return document
-
-
-async def read_body(
-    actor: Actor, project_id: int, env: str | None, kind: str, key: str, *, at: At | None = None
-) -> Body:
-    """Return a document as JSON text, from the merge cache where its layers have not changed.
-
-    Raises as ``read`` does.
-    """
-    if at is not None:
-        document = await read(actor, project_id, env, kind, key, at=at)
-        return Body(document.version, encode_document(document.state))
-    await access.authorize(actor, project_id, Operation.READ)
-    _check_name(kind, key)
-    name = (project_id, env, kind, key)
-    known = merge_cache.get(name)
-    found = await current.read(
-        project_id,
-        access.normal_reference(env),
-        kind,
-        key,
-        known.generation_uuid if known else None,
-        known.layer_versions if known else None,
-    )
-    if found is None:
-        raise EnvironmentNotFound(env or "")
-    if found.status is EnvStatus.ARCHIVED:
-        raise EnvironmentArchived(env)
-    if known is None or found.layers is not None or not found.layer_versions:
-        known = _merged(found, kind, key)
-        merge_cache.put(name, known)
-    return Body(known.version, known.content)
-
-
-def _merged(found: current.Current, kind: str, key: str) -> Merged:
-    state = resolve(layers.patch_of(*layer) for layer in found.layers or ()) if found.in_sight else MISSING
-    if state is MISSING:
-        raise DocumentNotFound(kind, key)
-    version = version_tag(found.generation_uuid, found.layer_versions)
-    return Merged(found.generation_uuid, found.layer_versions, version, encode_document(state))
 
 
 async def list_documents(
@@ -129,11 +75,10 @@ async def list_documents(
     rules: Sequence[Value] | None = None,
 ) -> Page[Document]:
     """Return the documents of a kind by key; ``rules`` are a segment's, ANDed. Raises UnknownKind."""
-    await access.authorize(actor, project_id, Operation.READ)
+    seen = await resolution.view(actor, project_id, env, at)
     names.check_kind(kind)
     check_limit(limit)
     wanted = Rule.parse_all(rules or ())
-    seen = await resolution.view(project_id, env, at)
     after = (kind, str(decode_cursor(cursor, str)[0])) if cursor else None
     found: list[Document] = []
     while len(found) <= limit:
@@ -264,7 +209,8 @@ async def _write_once(
     change: Callable[[State], State],
     expected: Expected,
 ) -> Written:
-    target = await writing.lock_for_write(await access.environment_in_context(project_id, env))
+    seen = await access.environment_in_context(actor, project_id, env, Operation.WRITE)
+    target = await writing.lock_for_write(seen)
     entity = await entities.lock(project_id, kind, key)
     stack = (await layers.stacks_of(project_id, target.head.uuid, [entity.uuid]))[entity.uuid]
     before = stack.state

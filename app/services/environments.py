@@ -15,6 +15,7 @@ from app.domain.errors import (
 )
 from app.domain.events import EventType
 from app.domain.model import (
+    PRODUCTION_NAME,
     USER_KIND,
     Actor,
     Environment,
@@ -62,9 +63,11 @@ async def get(actor: Actor, env_uuid: UUID, project_id: int | None = None) -> En
 
 
 async def find(actor: Actor, project_id: int, reference: str | None) -> Environment:
-    """Return the environment of a request's context. Raises EnvironmentNotFound, EnvironmentArchived."""
-    await access.authorize(actor, project_id, Operation.READ)
-    return await access.environment_in_context(project_id, reference)
+    """Return the environment that a request means: the one it names, else the user's active one, else production.
+
+    Raises EnvironmentNotFound, EnvironmentArchived.
+    """
+    return await access.environment_in_context(actor, project_id, reference, Operation.READ)
 
 
 async def list_environments(
@@ -107,15 +110,17 @@ async def fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
 
 @db.atomic(statement_timeout="1min")
 async def _fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
-    reference = str(options.parent_env_uuid) if options.parent_env_uuid else None
-    seen = await access.environment_in_context(project_id, reference)
+    reference = str(options.parent_env_uuid) if options.parent_env_uuid else PRODUCTION_NAME
+    seen = await access.environment_in_context(actor, project_id, reference, Operation.FORK)
     if options.user_rules is not None:
         view = View(seen, await writing.head_of(seen))
         options = replace(options, user_uuids=await _matching_users(view, Rule.parse_all(options.user_rules)))
     usage = await plan_limits.hold(project_id, Limit.ENVIRONMENT_COUNT)
     plans.check_environment(usage)
     source = await lock_source(seen)
-    return await branch(actor, source, await writing.head_of(source), options, usage)
+    fork = await branch(actor, source, await writing.head_of(source), options, usage)
+    await access.let_change(actor, fork.environment)
+    return fork
 
 
 def _check_filter(options: ForkOptions) -> None:

@@ -56,9 +56,8 @@ async def blame(actor: Actor, project_id: int, env: str | None, kind: str, key: 
 
     Raises DocumentNotFound.
     """
-    await access.authorize(actor, project_id, Operation.READ)
+    seen = await resolution.view(actor, project_id, env)
     names.check_key(names.check_kind(kind), key)
-    seen = await resolution.view(project_id, env)
     return await blame_in(seen.generation, kind, key, path)
 
 

@@ -103,7 +103,7 @@ async def _replayed(request: Request[R], kept: Kept) -> R:
     if not hmac.compare_digest(kept.fingerprint, request.fingerprint):
         raise IdempotencyKeyReused
     if kept.project_id is not None:
-        await access.role_in(request.call.actor, kept.project_id)
+        await access.membership_in(request.call.actor, kept.project_id)
     try:
         result: R = typed.load(kept.answer, request.answer)
     except (KeyError, TypeError, ValueError):

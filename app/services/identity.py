@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
+from app.domain import policy
 from app.domain.audit import Action, Object, ObjectType
 from app.domain.errors import Unauthenticated
 from app.domain.model import Actor
 from app.domain.names import email_address
+from app.domain.policy import Operation
 from app.services import background, passwords, recording
 from app.services.api_key_text import digest, key_prefix
 from app.services.jwt_rules import MAX_TOKEN_LENGTH
@@ -84,7 +86,8 @@ async def claims_of(authorization: str | None) -> Claims | None:
 
 
 async def account(actor: Actor) -> Account:
-    """Return the actor's account; for an API key, the account that made it."""
+    """Return the actor's account; for an API key, the account that made it. Raises Forbidden, Unauthenticated."""
+    policy.check(actor, None, Operation.READ_ACCOUNT)
     found = await accounts.account(actor.account_uuid)
     if found is None:
         raise Unauthenticated("This account no longer exists.")

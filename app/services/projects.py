@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 from secrets import token_hex
 from uuid import uuid4
 
+from app.domain import policy
 from app.domain.audit import Action, Object
-from app.domain.errors import ProjectNotFound, TokenKindForbidden
+from app.domain.errors import ProjectNotFound
+from app.domain.members import Membership
 from app.domain.model import (
     PRODUCTION_NAME,
     PROJECT_KEY,
@@ -37,8 +39,7 @@ async def create(actor: Actor, name: str, plan: Plan = Plan.PRO) -> Project:
 
     Raises ValidationFailed, TokenKindForbidden.
     """
-    if actor.is_key:
-        raise TokenKindForbidden
+    policy.check(actor, None, Operation.CREATE_PROJECT)
     check_label(name, "name")
     project = await _create(actor, name, plan)
     access.forget(actor.account_uuid)
@@ -111,11 +112,19 @@ async def get(actor: Actor, project_id: int) -> Project:
 
 async def role(actor: Actor, project_id: int) -> Role | None:
     """Return the actor's role in the project; None for one of its API keys. Raises ProjectNotFound."""
-    return await access.role_in(actor, project_id)
+    membership = await access.membership_in(actor, project_id)
+    return membership.role if membership else None
+
+
+async def memberships(actor: Actor) -> dict[int, Membership]:
+    """Return what a user is in each of its projects, by their ids; an API key is a member of none."""
+    policy.check(actor, None, Operation.LIST_PROJECTS)
+    return dict(sorted((await access.memberships(actor)).items()))
 
 
 async def list_projects(actor: Actor, *, limit: int = 50, cursor: str | None = None) -> Page[Project]:
-    """Return the projects that the actor can see, by id."""
+    """Return the projects that the actor can see, by id. Raises Forbidden."""
+    policy.check(actor, None, Operation.LIST_PROJECTS)
     check_limit(limit)
     after = int(decode_cursor(cursor, int)[0]) if cursor else 0
     found = await projects.list_page(await access.project_ids(actor, fresh=True), limit + 1, after)

@@ -8,8 +8,9 @@ from uuid import UUID
 
 from app.domain.errors import CheckpointNotFound, VersionNotFound
 from app.domain.layers import resolve, version_tag
-from app.domain.model import USER_KIND, At, Document, Environment, Generation
+from app.domain.model import USER_KIND, Actor, At, Document, Environment, Generation
 from app.domain.patch import Patch, apply, from_json, to_json
+from app.domain.policy import Operation
 from app.domain.values import MISSING, State, Value
 from app.services import access
 from app.storage import changes, generations, layers
@@ -30,12 +31,12 @@ class View:
     version: int | None = None
 
 
-async def view(project_id: int, reference: str | None, at: At | None = None) -> View:
-    """Return the view that a request's context and moment name.
+async def view(actor: Actor, project_id: int, reference: str | None, at: At | None = None) -> View:
+    """Return the view that a request's context and moment name, if the actor may read it.
 
-    Raises EnvironmentNotFound, EnvironmentArchived, VersionNotFound, CheckpointNotFound.
+    Raises ProjectNotFound, Forbidden, EnvironmentNotFound, EnvironmentArchived, VersionNotFound, CheckpointNotFound.
     """
-    return await view_of(await access.environment_in_context(project_id, reference), at)
+    return await view_of(await access.environment_in_context(actor, project_id, reference, Operation.READ), at)
 
 
 async def view_of(environment: Environment, at: At | None = None) -> View:

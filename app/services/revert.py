@@ -73,7 +73,7 @@ def _scope(kind: str | None, key: str | None, paths: Sequence[Path] | None) -> _
 
 @db.atomic(statement_timeout="1min")
 async def _revert(actor: Actor, project_id: int, env_uuid: UUID, scope: _Scope) -> Reverted:
-    seen = await access.environment_in_context(project_id, str(env_uuid))
+    seen = await access.environment_in_context(actor, project_id, str(env_uuid), Operation.WRITE)
     target = await writing.lock_for_write(seen)
     parent = (await environments.get_many(seen.project_id, [seen.parent_uuid or seen.uuid])).popitem()[1]
     shown = await writing.head_of(parent)

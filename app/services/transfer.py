@@ -49,7 +49,7 @@ async def import_documents(actor: Actor, project_id: int, env: str | None, chunk
     Raises ValidationFailed, ValueNotStorable, MalformedJson with the ``line``; EnvironmentNotFound,
     EnvironmentArchived, WriteWhileRollingOut.
     """
-    await access.authorize(actor, project_id, Operation.WRITE)
+    await access.environment_in_context(actor, project_id, env, Operation.WRITE)
     # A place first, a connection afterwards: those who wait for a place must not keep connections from others.
     async with _importing:
         try:
@@ -62,25 +62,26 @@ async def import_documents(actor: Actor, project_id: int, env: str | None, chunk
 @done_once(stream="chunks")
 async def _import(actor: Actor, project_id: int, env: str | None, chunks: AsyncIterator[bytes]) -> Imported:
     async with db.transaction(statement_timeout=TIMEOUT):
-        await access.environment_in_context(project_id, env)
+        await access.environment_in_context(actor, project_id, env, Operation.WRITE)
         await bulk.prepare()
         lines = await _stage(chunks)
         if repeated := await bulk.repeated_name():
             raise ValidationFailed(
                 f"The {repeated.kind!r} document {repeated.key!r} stands on several lines.", lines=list(repeated.lines)
             )
-        opened = await writing.open_generation(actor, await _lock(project_id, env), Origin.WRITE)
+        opened = await writing.open_generation(actor, await _lock(actor, project_id, env), Origin.WRITE)
         return await _write(opened, lines)
 
 
-async def _lock(project_id: int, env: str | None) -> Target:
+async def _lock(actor: Actor, project_id: int, env: str | None) -> Target:
     for _ in range(bulk.ATTEMPTS):
-        seen = await access.environment_in_context(project_id, env)
+        seen = await access.environment_in_context(actor, project_id, env, Operation.WRITE)
         try:
             return await writing.lock_for_write(seen)
         except db.Retry:
             continue
-    return await writing.lock_for_write(await access.environment_in_context(project_id, env), exclusive=True)
+    seen = await access.environment_in_context(actor, project_id, env, Operation.WRITE)
+    return await writing.lock_for_write(seen, exclusive=True)
 
 
 async def _write(opened: Opened, lines: int) -> Imported:
@@ -186,10 +187,9 @@ async def export_documents(
 
     The caller awaits this once, for the refusals; memory stays bounded however much there is.
     """
-    await access.authorize(actor, project_id, Operation.READ)
+    seen = await resolution.view(actor, project_id, env, at)
     if kind is not None:
         names.check_kind(kind)
-    seen = await resolution.view(project_id, env, at)
     return _export(seen, kind)
 
 

@@ -7,16 +7,19 @@ from uuid import UUID
 
 from app.domain.model import EnvStatus
 from app.storage import db
+from app.storage.environments import ACTIVE
 
 _BY: Final = {
     "production": "env.env_type = 'production' AND $2::text IS NULL",
+    "active": f"env.uuid = {ACTIVE}",
     "uuid": "env.uuid = $2::uuid",
     "name": "env.name = $2::text",
 }
 
 # The layers' data is read only if they are not the ones that the caller has merged already.
 _STATEMENT: Final = """
-SELECT env.status, gen.uuid AS generation_uuid, stack.versions, stack.in_sight, contents.forms, contents.data
+SELECT env.uuid AS env_uuid, env.status, gen.uuid AS generation_uuid,
+       stack.versions, stack.in_sight, contents.forms, contents.data
 FROM environment env
 JOIN generation gen ON gen.project_id = env.project_id AND gen.uuid = env.head_uuid
 LEFT JOIN LATERAL (
@@ -42,12 +45,20 @@ _STATEMENTS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
+class ActiveOf:
+    """The environment where an account works in the project."""
+
+    account_uuid: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Current:
     """A document's layers on the path of an environment's head, uppermost ancestor first.
 
     ``layers`` (form, data) is None where they are those whose versions the caller gave.
     """
 
+    env_uuid: UUID
     status: EnvStatus
     generation_uuid: UUID
     layer_versions: list[int]
@@ -57,7 +68,7 @@ class Current:
 
 async def read(
     project_id: int,
-    environment: UUID | str | None,
+    environment: UUID | str | ActiveOf | None,
     kind: str,
     key: str,
     known_generation: UUID | None,
@@ -65,18 +76,31 @@ async def read(
 ) -> Current | None:
     """Return the document's layers in one statement; None if there is no such environment.
 
-    ``environment`` is a UUID, a name (of a living environment, else of the one archived last), or None for
-    production.
+    ``environment`` is a UUID, a name (of a living environment, else of the one archived last), an account's active
+    one, or None for production.
     """
-    by = "production" if environment is None else "uuid" if isinstance(environment, UUID) else "name"
-    row = await db.fetchrow(_STATEMENTS[by], project_id, environment, kind, key, known_generation, known_versions)
+    by, argument = _named(environment)
+    row = await db.fetchrow(_STATEMENTS[by], project_id, argument, kind, key, known_generation, known_versions)
     if row is None:
         return None
     forms = row["forms"]
     return Current(
+        env_uuid=row["env_uuid"],
         status=EnvStatus(row["status"]),
         generation_uuid=row["generation_uuid"],
         layer_versions=row["versions"] or [],
         in_sight=bool(row["in_sight"]),
         layers=list(zip(forms, row["data"], strict=True)) if forms else None,
     )
+
+
+def _named(environment: UUID | str | ActiveOf | None) -> tuple[str, UUID | str | None]:
+    match environment:
+        case None:
+            return "production", None
+        case ActiveOf(account_uuid):
+            return "active", account_uuid
+        case UUID():
+            return "uuid", environment
+        case str():
+            return "name", environment

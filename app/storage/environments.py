@@ -18,6 +18,12 @@ _NAMES: Final = (
 ).split()
 COLUMNS: Final = ", ".join(f"env.{name} AS env_{name}" for name in _NAMES)
 
+# The UUID of the environment where the account $2 works in the project $1.
+ACTIVE: Final = (
+    "coalesce((SELECT active_env_uuid FROM member WHERE project_id = $1 AND account_uuid = $2::uuid),"
+    " (SELECT production_uuid FROM project WHERE project_id = $1))"
+)
+
 
 def from_row(row: db.Record) -> Environment:
     """Return the environment of a row with ``COLUMNS``."""
@@ -83,6 +89,18 @@ async def production(project_id: int) -> Environment:
     row = await db.fetchrow(
         f"SELECT {COLUMNS} FROM environment env WHERE env.project_id = $1 AND env.env_type = 'production'",
         project_id,
+    )
+    if row is None:
+        raise LookupError(f"project {project_id} has no production environment")
+    return from_row(row)
+
+
+async def active(project_id: int, account_uuid: UUID) -> Environment:
+    """Return where the account's requests go that name no environment, archived or not: production by default."""
+    row = await db.fetchrow(
+        f"SELECT {COLUMNS} FROM environment env WHERE env.project_id = $1 AND env.uuid = {ACTIVE}",
+        project_id,
+        account_uuid,
     )
     if row is None:
         raise LookupError(f"project {project_id} has no production environment")

@@ -70,9 +70,3 @@ async def set_plan(project_id: int, plan: Plan) -> Project | None:
 async def list_all() -> list[Project]:
     """Return every project of this installation, by id."""
     return [_from_row(row) for row in await db.fetch(f"SELECT {_COLUMNS} FROM project ORDER BY project_id")]
-
-
-async def roles(account_uuid: UUID) -> dict[int, Role]:
-    """Return the account's role in each project it is a member of."""
-    rows = await db.fetch("SELECT project_id, role FROM member WHERE account_uuid = $1", account_uuid)
-    return {row["project_id"]: Role(row["role"]) for row in rows}

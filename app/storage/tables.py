@@ -91,6 +91,28 @@ class Member(Table, tablename="member"):
     account_uuid = UUID()
     role = Text()
     created_at = Timestamptz()
+    environments = Array(base_column=UUID(), null=True)
+    active_env_uuid = UUID(null=True)
+
+
+class Invitation(Table, tablename="invitation"):
+    project_id = Integer()
+    uuid = UUID(primary_key=True)
+    email = Text()
+    role = Text()
+    environments = Array(base_column=UUID(), null=True)
+    token_hash = Bytea(secret=True)
+    invited_by = UUID()
+    created_at = Timestamptz()
+    expires_at = Timestamptz()
+    accepted_at = Timestamptz(null=True)
+    accepted_by = UUID(null=True)
+    revoked_at = Timestamptz(null=True)
+
+
+class ProjectSettings(Table, tablename="project_settings"):
+    project_id = Integer(primary_key=True)
+    settings = JSONB()
 
 
 class ApiKey(Table, tablename="api_key"):

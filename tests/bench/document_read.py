@@ -27,7 +27,7 @@ from app import serving
 from app.domain.model import PROJECT_KEY, PROJECT_KIND, Actor
 from app.domain.values import Value
 from app.main import create_app
-from app.services import documents, environments, identity, projects
+from app.services import document_bodies, documents, environments, identity, projects
 from app.services.branching import ForkOptions
 from app.settings import Settings
 from app.storage import accounts, master_key, migrations
@@ -72,7 +72,7 @@ async def _prepare() -> tuple[str, str, bytes]:
         parent = fork.environment.uuid
         patch: Value = {"config": {f"section{depth}": {"limit": depth * 100}}}
         await documents.merge(actor, project.id, name, PROJECT_KIND, PROJECT_KEY, patch)
-    body = await documents.read_body(actor, project.id, name, PROJECT_KIND, PROJECT_KEY)
+    body = await document_bodies.read(actor, project.id, name, PROJECT_KIND, PROJECT_KEY)
     token = await identity.keyring.sign(actor.account_uuid, actor.name, 900)
     return f"/api/projects/{project.id}/entities/project/project?env={name}", token, body.content
 

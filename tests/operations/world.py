@@ -4,14 +4,15 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 
 from app.domain.audit import Action
-from app.domain.model import Actor, Project, Scope
-from app.services import api_keys, backups, checkpoints, documents, environments
+from app.domain.model import Actor, Project, Role, Scope
+from app.services import api_keys, backups, checkpoints, documents, environments, invitations, projects
 from app.services.branching import ForkOptions
+from app.storage import accounts, members
 
 Input = dict[str, Any]
 
@@ -27,10 +28,13 @@ class World:
     checkpoint: UUID
     backup: UUID
     key: UUID
+    member: UUID
+    invitation: UUID
+    token: str
 
     @classmethod
     async def made(cls, client: httpx.AsyncClient, actor: Actor, project: Project) -> "World":
-        """Make the project's environment, with an override; a checkpoint, a backup, a key."""
+        """Make the project's environment, with an override; a checkpoint, a backup, a key, a member, invitations."""
         await documents.put(actor, project.id, None, "page", "a", {"n": 0})
         fork = await environments.fork(actor, project.id, ForkOptions("env"))
         await documents.put(actor, project.id, "env", "page", "a", {"n": 1})
@@ -38,7 +42,33 @@ class World:
         taken = await checkpoints.checkpoint(actor, project.production_uuid, "before")
         await documents.put(actor, project.id, None, "page", "a", {"n": 2})
         made = await api_keys.create(actor, project.id, "key", [Scope.READ])
-        return cls(client, actor, project, fork.environment.uuid, taken.uuid, backup.uuid, made.key.uuid)
+        return cls(
+            client,
+            actor,
+            project,
+            fork.environment.uuid,
+            taken.uuid,
+            backup.uuid,
+            made.key.uuid,
+            await _member(project),
+            (await invitations.invite(actor, project.id, f"{uuid4()}@example.com", Role.VIEWER)).invitation.uuid,
+            await _token_for(actor),
+        )
+
+
+async def _member(project: Project) -> UUID:
+    account = await accounts.add_account(f"{uuid4()}@example.com", "none")
+    await members.add(project.id, account.uuid, Role.EDITOR, None)
+    return account.uuid
+
+
+async def _token_for(actor: Actor) -> str:
+    account = await accounts.add_account(f"{uuid4()}@example.com", "none")
+    inviting = Actor(account.uuid, account.name)
+    project = await projects.create(inviting, "Theirs")
+    invited = await invitations.invite(inviting, project.id, actor.name, Role.EDITOR)
+    assert invited.token is not None
+    return invited.token
 
 
 @dataclass(frozen=True)
@@ -57,7 +87,14 @@ class Rest:
 
     async def send(self, world: World, key: str | None = None, body: Any = None, **headers: str) -> httpx.Response:
         """Send it, under an idempotency key if one is given."""
-        address = self.route.format(project_id=world.project.id, kind="page", key="a", key_uuid=world.key)
+        address = self.route.format(
+            project_id=world.project.id,
+            kind="page",
+            key="a",
+            key_uuid=world.key,
+            account_uuid=world.member,
+            invitation_uuid=world.invitation,
+        )
         content = self.body(world) if body is None else body
         lines = self.action is Action.IMPORT_DOCUMENTS
         headers["Content-Type"] = "application/x-ndjson" if lines else "application/json"
@@ -127,6 +164,22 @@ REST = [
         Action.RESTORE_PRODUCTION,
         lambda world: {"project_id": world.project.id, "backup_uuid": str(world.backup)},
     ),
+    Rest(
+        "POST",
+        f"{PROJECT}/invitations",
+        Action.INVITE_MEMBER,
+        lambda _: {"email": "somebody@example.com", "role": "editor", "environments": ["env"]},
+    ),
+    Rest("DELETE", f"{PROJECT}/invitations/{{invitation_uuid}}", Action.REVOKE_INVITATION),
+    Rest("POST", "/api/invitations/accept", Action.ACCEPT_INVITATION, lambda world: {"token": world.token}),
+    Rest("PATCH", f"{PROJECT}/members/{{account_uuid}}", Action.CHANGE_MEMBER, lambda _: {"role": "admin"}),
+    Rest("DELETE", f"{PROJECT}/members/{{account_uuid}}", Action.REMOVE_MEMBER),
+    Rest(
+        "PUT",
+        "/api/sandbox/active-env",
+        Action.SET_ACTIVE_ENVIRONMENT,
+        lambda world: {"project_id": world.project.id, "active_env": "env"},
+    ),
 ]
 # Without a token there is nobody whose key it could be, and none outlives the token that it came with.
 UNKEYED = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh", "logout")}
@@ -182,6 +235,37 @@ MUTATIONS = [
         lambda world: {**_project(world), "keyUuid": str(world.key)},
         "apiKey { uuid revokedAt }",
     ),
+    Mutation(
+        "inviteMember",
+        Action.INVITE_MEMBER,
+        lambda world: {**_project(world), "email": "somebody@example.com", "role": "EDITOR"},
+        "invitation { uuid email role environments { name } }",
+    ),
+    Mutation(
+        "revokeInvitation",
+        Action.REVOKE_INVITATION,
+        lambda world: {**_project(world), "invitationUuid": str(world.invitation)},
+        "invitation { uuid }",
+    ),
+    Mutation(
+        "acceptInvitation",
+        Action.ACCEPT_INVITATION,
+        lambda world: {"token": world.token},
+        "member { email role joinedAt } project { name }",
+    ),
+    Mutation(
+        "changeMember",
+        Action.CHANGE_MEMBER,
+        lambda world: {**_project(world), "accountUuid": str(world.member), "environments": ["env"]},
+        "member { role environments { name } }",
+    ),
+    Mutation(
+        "removeMember",
+        Action.REMOVE_MEMBER,
+        lambda world: {**_project(world), "accountUuid": str(world.member)},
+        "member { email }",
+    ),
+    Mutation("setActiveEnvironment", Action.SET_ACTIVE_ENVIRONMENT, _env, "environment { name }"),
     Mutation(
         "writeDocument",
         Action.WRITE_DOCUMENT,

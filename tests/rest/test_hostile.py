@@ -3,11 +3,13 @@
 import json
 from base64 import urlsafe_b64encode
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from litestar import Litestar
 
+from app.domain.model import Actor
 from app.domain.paging import encode_cursor
 from tests.rest.conftest import Api, made
 
@@ -89,7 +91,7 @@ class World:
 
 
 @pytest.fixture
-async def world(api: Api) -> World:
+async def world(api: Api, actor: Actor) -> World:
     """Something to attack."""
     await api.put(f"{api.documents}/data", {"config": {"a": 1}})
     await api.put(api.entity("order", "1"), {"n": 1})
@@ -99,8 +101,13 @@ async def world(api: Api) -> World:
     pin = made(await api.post("/api/sandbox/pin", {"env_uuid": anchor}))
     made(await api.post("/api/sandbox/backup", {"project_id": api.project.id}))
     key = made(await api.post(f"{api.documents}/api-keys", {"name": "k", "scopes": ["read"]}))
+    invitation = made(
+        await api.post(f"{api.documents}/invitations", {"email": f"{uuid4()}@example.com", "role": "viewer"})
+    )
     values = {
         "project_id": str(api.project.id),
+        "account_uuid": str(actor.account_uuid),
+        "invitation_uuid": invitation["uuid"],
         "kind": "order",
         "key": "1",
         "key_uuid": key["uuid"],

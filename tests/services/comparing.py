@@ -8,7 +8,7 @@ import pytest
 from app.domain.errors import DocumentNotFound, VersionNotFound
 from app.domain.model import Actor, At, Change, Document, EntityStatus, Origin
 from app.domain.values import MISSING, State, Value
-from app.services import checkpoints, comparison, documents, history, resolution, transfer, tree
+from app.services import checkpoints, comparison, document_bodies, documents, history, resolution, transfer, tree
 from app.services.resolution import DocumentKey
 from app.storage import changes, environments, generations
 from app.storage.codec import loads
@@ -133,7 +133,7 @@ class ComparedProgram(Program):
         for _ in range(2):
             (env, name), document = self.chance.choice(list(seen.items()))
             reference = env if env is None or self.chance.random() < 0.5 else str(self.uuids[env])
-            reading = documents.read_body(self.actor, self.project_id, reference, *name)
+            reading = document_bodies.read(self.actor, self.project_id, reference, *name)
             if document is None:
                 with pytest.raises(DocumentNotFound):
                     await reading

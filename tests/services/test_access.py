@@ -4,7 +4,8 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,11 +13,24 @@ import pytest
 import app.services
 from app.domain import policy
 from app.domain.errors import DomainError, Forbidden, NotFound, ProjectNotFound, TokenKindForbidden
+from app.domain.members import Membership
 from app.domain.model import Actor, Project, Role, Scope
 from app.domain.policy import POLICY, Operation
-from app.services import access, api_keys, backups, checkpoints, documents, environments, history, projects, tree
+from app.services import (
+    access,
+    api_keys,
+    backups,
+    checkpoints,
+    documents,
+    environments,
+    history,
+    invitations,
+    projects,
+    tree,
+)
 from app.services.branching import ForkOptions
 from app.services.environments import EnvironmentUpdate
+from app.services.members import MemberChange
 from app.storage import db
 from tests.conftest import MakeActor
 from tests.services.shop import Shop
@@ -24,21 +38,28 @@ from tests.services.shop import Shop
 Function = Callable[..., Awaitable[object]]
 
 INSIDE = set(
-    "access branching cache calls failures idempotency identity operation operator recording resolution tokens"
-    " writing".split()
+    "access branching cache calls failures idempotency identity operation operator project_settings recording"
+    " resolution roster tokens writing".split()
 )
 """Modules that services are made of; they are called by who was let in already, or by who asks to be let in."""
 
-WITHOUT_PROJECT = {"projects.create", "projects.list_projects"}
+WITHOUT_PROJECT = {
+    "invitations.accept": Operation.ACCEPT_INVITATION,
+    "projects.create": Operation.CREATE_PROJECT,
+    "projects.list_projects": Operation.LIST_PROJECTS,
+    "projects.memberships": Operation.LIST_PROJECTS,
+}
 CALLED_INSIDE = {"checkpoints.snapshot_beside"}
 
 READS = (
     "backups.list_backups checkpoints.list_checkpoints checkpoints.snapshot comparison.diff"
-    " comparison.environment_diff documents.list_documents documents.read documents.read_body environments.find"
+    " comparison.environment_diff document_bodies.read documents.list_documents documents.read environments.find"
     " environments.get environments.list_environments history.blame history.list_changes plan_limits.usage"
     " projects.get transfer.export_documents tree.generation tree.tree"
 ).split()
 OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
+    "active_environment.choose": Operation.CHOOSE_ENVIRONMENT,
+    "active_environment.chosen": Operation.CHOOSE_ENVIRONMENT,
     "audit.first_broken": Operation.READ_AUDIT,
     "audit.list_entries": Operation.READ_AUDIT,
     "api_keys.create": Operation.MANAGE_KEYS,
@@ -57,6 +78,14 @@ OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
     "environments.archive": Operation.ARCHIVE,
     "environments.fork": Operation.FORK,
     "environments.update": Operation.UPDATE_ENVIRONMENT,
+    "invitations.invite": Operation.MANAGE_MEMBERS,
+    "invitations.list_invitations": Operation.MANAGE_MEMBERS,
+    "invitations.pending": Operation.MANAGE_MEMBERS,
+    "invitations.revoke": Operation.MANAGE_MEMBERS,
+    "members.change": Operation.MANAGE_MEMBERS,
+    "members.everyone": Operation.READ_MEMBERS,
+    "members.list_members": Operation.READ_MEMBERS,
+    "members.remove": Operation.MANAGE_MEMBERS,
     "projects.role": None,
     "revert.revert": Operation.WRITE,
     "transfer.import_documents": Operation.WRITE,
@@ -77,7 +106,9 @@ def _functions() -> dict[str, Function]:
     return found
 
 
-FUNCTIONS = {name: function for name, function in _functions().items() if name not in CALLED_INSIDE | WITHOUT_PROJECT}
+FUNCTIONS = {
+    name: function for name, function in _functions().items() if name not in CALLED_INSIDE | set(WITHOUT_PROJECT)
+}
 
 
 async def _nothing() -> AsyncIterator[bytes]:
@@ -95,6 +126,8 @@ class Place:
     pinned_uuid: UUID
     backup_uuid: UUID
     key_uuid: UUID
+    account_uuid: UUID
+    invitation_uuid: UUID
 
     def arguments(self, function: Function, project_id: int | None) -> dict[str, object]:
         """Return what ``function`` needs; a parameter that is not known here fails."""
@@ -112,7 +145,11 @@ class Place:
             "scopes": [Scope.READ],
             "reference": None,
             "options": ForkOptions(f"fork-{uuid4()}"),
-            "wanted": EnvironmentUpdate(shadow_writes=True) if "env_uuid" in self._parameters(function) else None,
+            "wanted": self._wanted(function),
+            "email": f"{uuid4()}@example.com",
+            "role": Role.VIEWER,
+            "account_uuid": self.account_uuid,
+            "invitation_uuid": self.invitation_uuid,
             "a": self.env_uuid,
             "b": self.checkpoint_uuid,
             "uuid": self.checkpoint_uuid,
@@ -125,6 +162,12 @@ class Place:
         needed = {name: known[name] for name, default in self._parameters(function).items() if not default}
         return needed | ({} if project_id is None else {"project_id": project_id})
 
+    def _wanted(self, function: Function) -> object:
+        parameters = self._parameters(function)
+        if "account_uuid" in parameters:
+            return MemberChange(role=Role.VIEWER)
+        return EnvironmentUpdate(shadow_writes=True) if "env_uuid" in parameters else None
+
     @staticmethod
     def _parameters(function: Function) -> dict[str, bool]:
         parameters = inspect.signature(function).parameters.values()
@@ -136,7 +179,8 @@ class Place:
 
     def without(self, uuid: UUID) -> "Place":
         """Return the place with ``uuid`` wherever a UUID stands."""
-        return replace(self, env_uuid=uuid, checkpoint_uuid=uuid, pinned_uuid=uuid, backup_uuid=uuid, key_uuid=uuid)
+        uuids: dict[str, Any] = {field.name: uuid for field in fields(self) if field.name.endswith("_uuid")}
+        return replace(self, **uuids)
 
 
 def _needs_project(function: Function) -> bool:
@@ -145,8 +189,11 @@ def _needs_project(function: Function) -> bool:
 
 
 @pytest.fixture
-async def place(shop: Shop) -> Place:
+async def place(shop: Shop, make_actor: MakeActor) -> Place:
     env = await shop.fork("env")
+    member = await make_actor()
+    await _join(member, shop.project_id, Role.EDITOR)
+    invited = await invitations.invite(shop.actor, shop.project_id, f"{uuid4()}@example.com", Role.VIEWER)
     return Place(
         shop.project_id,
         env,
@@ -154,6 +201,8 @@ async def place(shop: Shop) -> Place:
         (await checkpoints.pin(shop.actor, env)).uuid,
         (await backups.backup(shop.actor, shop.project_id)).uuid,
         (await api_keys.create(shop.actor, shop.project_id, "key", [Scope.READ])).key.uuid,
+        member.account_uuid,
+        invited.invitation.uuid,
     )
 
 
@@ -181,7 +230,7 @@ async def test_each_function_asks_the_policy_first(shop: Shop, place: Place, mon
     class Asked(DomainError):
         kind = Forbidden.kind
 
-    def ask(actor: Actor, role: Role | None, operation: Operation) -> None:
+    def ask(actor: Actor, membership: Membership | None, operation: Operation, env_uuid: UUID | None = None) -> None:
         raise Asked(operation)
 
     monkeypatch.setattr(policy, "check", ask)
@@ -191,6 +240,14 @@ async def test_each_function_asks_the_policy_first(shop: Shop, place: Place, mon
             await calling
         else:
             assert (await _refused(name, calling, Asked)).message == OPERATIONS[name], name
+    beside: dict[str, Awaitable[object]] = {
+        "invitations.accept": invitations.accept(shop.actor, "token"),
+        "projects.create": projects.create(shop.actor, "Other"),
+        "projects.list_projects": projects.list_projects(shop.actor),
+        "projects.memberships": projects.memberships(shop.actor),
+    }
+    for name, calling in beside.items():
+        assert (await _refused(name, calling, Asked)).message == WITHOUT_PROJECT[name], name
 
 
 async def test_who_is_not_a_member_finds_no_project(place: Place, make_actor: MakeActor) -> None:
@@ -235,7 +292,7 @@ async def test_roles_are_refused_what_is_not_theirs(role: Role, place: Place, ma
     await _join(member, place.project_id, role)
     assert await projects.role(member, place.project_id) is role
     for name, operation in OPERATIONS.items():
-        if operation is not None and role not in POLICY[operation].roles:
+        if operation is not None and role not in (POLICY[operation].roles or Role):
             function = FUNCTIONS[name]
             await _refused(name, function(member, **place.arguments(function, place.project_id)), Forbidden)
 
@@ -245,18 +302,21 @@ async def test_keys_are_refused_without_the_scope(actor: Actor, place: Place) ->
         if operation is None:
             continue
         rule, function = POLICY[operation], FUNCTIONS[name]
-        scopes = set(Scope) - ({rule.scope} if rule.keys else set())
+        scopes = set(Scope) - {rule.scope}
         calling = function(_key(actor, place.project_id, *scopes), **place.arguments(function, place.project_id))
-        await _refused(name, calling, Forbidden if rule.keys else TokenKindForbidden)
+        await _refused(name, calling, Forbidden if rule.scope else TokenKindForbidden)
 
 
 @pytest.mark.parametrize("operation", Operation)
 def test_a_rule_lets_in_its_roles_and_scope(operation: Operation, actor: Actor) -> None:
     rule = POLICY[operation]
-    assert Role.OWNER in rule.roles
-    for role in rule.roles:
-        policy.check(actor, role, operation)
-    if rule.keys:
+    for role in rule.roles or ():
+        policy.check(actor, Membership(role), operation)
+    if rule.roles is None:
+        policy.check(actor, None, operation)
+    else:
+        assert Role.OWNER in rule.roles
+    if rule.scope:
         policy.check(_key(actor, 1, rule.scope), None, operation)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.domain.errors import DocumentNotFound
 from app.domain.model import EntityStatus
-from app.services import checkpoints, documents, environments, revert
+from app.services import checkpoints, document_bodies, environments, revert
 from tests.services.shop import Shop
 
 
@@ -25,7 +25,7 @@ async def test_only_chosen_users_are_in_sight(users: Shop) -> None:
     with pytest.raises(DocumentNotFound):
         await users.merge("env", {}, "u0", "user")
     with pytest.raises(DocumentNotFound):
-        await documents.read_body(users.actor, users.project_id, "env", "user", "u0")
+        await document_bodies.read(users.actor, users.project_id, "env", "user", "u0")
     assert ("user", "u0") not in await users.dump("env")
     assert (await users.differing(made.environment.uuid)).page.items == []
     await users.put(None, {}, "later", "user")

@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.errors import Busy, DatabaseUnavailable
 from app.domain.model import Actor, Project
-from app.services import documents, environments, resolution, tree
+from app.services import document_bodies, documents, environments, resolution, tree
 from app.services.branching import ForkOptions
 from app.storage import db
 from tests.conftest import Database
@@ -219,6 +219,6 @@ async def test_reading_takes_one_statement(actor: Actor, project: Project) -> No
     assert (counted.count, len(nodes)) == (1, 9)
     for _ in range(2):
         with db.count_statements() as counted:
-            body = await documents.read_body(actor, project.id, "level-7", "project", "project")
+            body = await document_bodies.read(actor, project.id, "level-7", "project", "project")
         assert counted.count == 1
     assert body.content.count(b"level") == 8
