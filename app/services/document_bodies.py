@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from app.domain.errors import DocumentNotFound, EnvironmentArchived, EnvironmentNotFound
+from app.domain.errors import DocumentNotFound, EnvironmentArchived, EnvironmentNotFound, ProjectNotFound
 from app.domain.layers import resolve, version_tag
 from app.domain.members import Membership
 from app.domain.model import Actor, At, EnvStatus
@@ -47,7 +47,7 @@ async def read(actor: Actor, project_id: int, env: str | None, kind: str, key: s
         known.layer_versions if known else None,
     )
     if found is None:
-        raise EnvironmentNotFound(env or "")
+        raise ProjectNotFound if env is None else EnvironmentNotFound(env)
     if found.status is EnvStatus.ARCHIVED:
         raise EnvironmentArchived(found.env_uuid if env is None else env, active=env is None)
     if known is None or found.layers is not None or not found.layer_versions:

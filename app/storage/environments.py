@@ -6,7 +6,7 @@ from uuid import UUID
 
 from asyncpg import UniqueViolationError
 
-from app.domain.errors import EnvironmentNameTaken
+from app.domain.errors import EnvironmentNameTaken, ProjectNotFound
 from app.domain.model import Environment, EnvStatus, EnvType
 from app.domain.values import Value
 from app.storage import db
@@ -18,10 +18,11 @@ _NAMES: Final = (
 ).split()
 COLUMNS: Final = ", ".join(f"env.{name} AS env_{name}" for name in _NAMES)
 
-# The UUID of the environment where the account $2 works in the project $1.
+# The UUID of the environment where the account $2 works in the project $1; none for who is no member any more, so
+# that a write meant for an environment does not reach production while a membership is remembered.
 ACTIVE: Final = (
-    "coalesce((SELECT active_env_uuid FROM member WHERE project_id = $1 AND account_uuid = $2::uuid),"
-    " (SELECT production_uuid FROM project WHERE project_id = $1))"
+    "(SELECT coalesce(member.active_env_uuid, project.production_uuid) FROM member JOIN project USING (project_id)"
+    " WHERE project_id = $1 AND account_uuid = $2::uuid)"
 )
 
 
@@ -96,14 +97,17 @@ async def production(project_id: int) -> Environment:
 
 
 async def active(project_id: int, account_uuid: UUID) -> Environment:
-    """Return where the account's requests go that name no environment, archived or not: production by default."""
+    """Return where the account's requests go that name no environment, archived or not: production by default.
+
+    Raises ProjectNotFound for an account that is no member.
+    """
     row = await db.fetchrow(
         f"SELECT {COLUMNS} FROM environment env WHERE env.project_id = $1 AND env.uuid = {ACTIVE}",
         project_id,
         account_uuid,
     )
     if row is None:
-        raise LookupError(f"project {project_id} has no production environment")
+        raise ProjectNotFound
     return from_row(row)
 
 
