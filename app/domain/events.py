@@ -47,6 +47,7 @@ class EventType(StrEnum):
     EXPERIMENT_DECLARED = "experiment.declared"
     SEGMENT_CHANGED = "segment.changed"
     MEMBER_INVITED = "member.invited"
+    MEMBER_INVITATION_REVOKED = "member.invitation_revoked"
     MEMBER_ADDED = "member.added"
     MEMBER_CHANGED = "member.changed"
     MEMBER_REMOVED = "member.removed"

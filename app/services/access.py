@@ -16,6 +16,7 @@ from app.domain.model import Actor, Environment, EnvStatus
 from app.domain.policy import Operation
 from app.services import calls, project_settings
 from app.storage import environments, members
+from app.storage.after_commit import after_commit
 
 TRUSTED_SECONDS: Final = 1.0
 MAX_REMEMBERED: Final = 10_000
@@ -33,8 +34,15 @@ _remembered: OrderedDict[UUID, _Memberships] = OrderedDict()
 
 
 def forget(account_uuid: UUID) -> None:
-    """Read the account's memberships anew at its next request; other processes do so within a second."""
-    _remembered.pop(account_uuid, None)
+    """Read the account's memberships anew once the transaction, if there is one, has changed them.
+
+    Other processes do so within a second.
+    """
+
+    def pop() -> None:
+        _remembered.pop(account_uuid, None)
+
+    after_commit(pop)
 
 
 async def _memberships(actor: Actor, *, fresh: bool = False) -> dict[int, Membership]:

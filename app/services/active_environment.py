@@ -27,9 +27,7 @@ async def choose(actor: Actor, project_id: int, reference: str | None) -> Enviro
     Every process knows at once. Raises EnvironmentNotFound, EnvironmentArchived, ProjectNotFound, TokenKindForbidden.
     """
     await access.authorize(actor, project_id, Operation.CHOOSE_ENVIRONMENT)
-    environment = await _choose(actor, project_id, reference)
-    access.forget(actor.account_uuid)
-    return environment
+    return await _choose(actor, project_id, reference)
 
 
 @db.atomic()
@@ -42,6 +40,7 @@ async def _choose(actor: Actor, project_id: int, reference: str | None) -> Envir
     stored = None if environment.is_production else environment.uuid
     if stored != own.active_env_uuid:
         await members.set_active_environment(project_id, actor.account_uuid, stored)
+        access.forget(actor.account_uuid)
         await recording.record(
             project_id,
             Object.of(environment),

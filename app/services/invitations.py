@@ -15,6 +15,7 @@ from uuid import UUID
 from app.domain import policy
 from app.domain.audit import Action, Object, member_facts
 from app.domain.errors import AlreadyMember, InvitationForAnother, InvitationNotFound
+from app.domain.events import EventType
 from app.domain.members import (
     INVITATION_LIFE,
     MAX_MEMBERS,
@@ -29,7 +30,7 @@ from app.domain.names import email_address
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.policy import Operation
 from app.domain.values import MISSING, Value
-from app.services import access, calls, identity, recording, roster
+from app.services import access, calls, identity, publishing, recording, roster
 from app.services.operation import operation
 from app.storage import db, invitations, members, typed
 
@@ -77,6 +78,7 @@ async def _invite(
         await invitations.revoke(project_id, earlier.uuid)
     check_room(await members.count(project_id) + await invitations.count(project_id))
     made = await invitations.add(project_id, email, role, limit, _digest(token), actor.account_uuid, INVITATION_LIFE)
+    await _announce(EventType.MEMBER_INVITED, made)
     await recording.record(project_id, Object.of(made), change=(MISSING, _facts(made)))
     return made
 
@@ -117,6 +119,7 @@ async def _revoke(actor: Actor, project_id: int, invitation_uuid: UUID) -> Invit
         raise InvitationNotFound
     check_grant(own.role, found.role)
     await invitations.revoke(project_id, invitation_uuid)
+    await _announce(EventType.MEMBER_INVITATION_REVOKED, found)
     await recording.record(project_id, Object.of(found), change=(_facts(found), MISSING))
     return found
 
@@ -132,9 +135,7 @@ async def accept(actor: Actor, token: str) -> Member:
     if project_id is None:
         raise InvitationNotFound
     address = (await identity.account(actor)).email
-    member = await _accept(actor, project_id, _digest(token), address)
-    access.forget(actor.account_uuid)
-    return member
+    return await _accept(actor, project_id, _digest(token), address)
 
 
 @db.atomic()
@@ -152,8 +153,14 @@ async def _accept(actor: Actor, project_id: int, token_hash: bytes, address: str
     member = await members.get(project_id, actor.account_uuid)
     if member is None:
         raise LookupError("INSERT left nothing")
+    await roster.announce(EventType.MEMBER_ADDED, member)
     await recording.record(project_id, Object.of(member), change=(MISSING, _facts(invitation)))
     return member
+
+
+async def _announce(type_: EventType, invitation: Invitation) -> None:
+    data: dict[str, Value] = {"role": invitation.role.value}
+    await publishing.publish(invitation.project_id, type_, subject=invitation.uuid, data=data)
 
 
 def _facts(invitation: Invitation) -> dict[str, Value]:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from app.domain.audit import Action, Object, member_facts
 from app.domain.errors import MemberNotFound
+from app.domain.events import EventType
 from app.domain.members import (
     MAX_MEMBERS,
     Member,
@@ -60,9 +61,7 @@ async def change(actor: Actor, project_id: int, account_uuid: UUID, wanted: Memb
     await access.authorize(actor, project_id, Operation.MANAGE_MEMBERS)
     environments = wanted.environments
     limit = environments if environments is MISSING else await roster.environments_named(project_id, environments)
-    changed = await _change(actor, project_id, account_uuid, wanted.role, limit)
-    access.forget(account_uuid)
-    return changed
+    return await _change(actor, project_id, account_uuid, wanted.role, limit)
 
 
 @db.atomic()
@@ -77,6 +76,7 @@ async def _change(
     await members.save(changed)
     await invitations.revoke_made_by(project_id, account_uuid, grantable(changed.role))
     if changed != member:
+        await roster.announce(EventType.MEMBER_CHANGED, changed)
         await recording.record(project_id, Object.of(member), change=(_facts(member), _facts(changed)))
     return changed
 
@@ -97,9 +97,7 @@ async def remove(actor: Actor, project_id: int, account_uuid: UUID) -> Member:
     """
     asked = Operation.LEAVE if account_uuid == actor.account_uuid else Operation.MANAGE_MEMBERS
     await access.authorize(actor, project_id, asked)
-    removed = await _remove(actor, project_id, account_uuid, asked)
-    access.forget(account_uuid)
-    return removed
+    return await _remove(actor, project_id, account_uuid, asked)
 
 
 @db.atomic()
@@ -110,6 +108,7 @@ async def _remove(actor: Actor, project_id: int, account_uuid: UUID, asked: Oper
     check_owner_stays(member.role, None, await members.count_owners(project_id))
     await members.remove(project_id, account_uuid)
     await invitations.revoke_made_by(project_id, account_uuid, ())
+    await roster.announce(EventType.MEMBER_REMOVED, member)
     await recording.record(project_id, Object.of(member), change=(_facts(member), MISSING))
     return member
 

@@ -6,10 +6,12 @@ from uuid import UUID
 
 from app.domain import policy
 from app.domain.errors import ProjectNotFound, ValidationFailed
-from app.domain.members import Membership
+from app.domain.events import EventType
+from app.domain.members import Member, Membership
 from app.domain.model import Actor
 from app.domain.policy import Operation
-from app.services import access
+from app.domain.values import Value
+from app.services import access, publishing
 from app.storage import members
 
 MAX_ENVIRONMENTS: Final = 50
@@ -26,6 +28,13 @@ async def lock_as(actor: Actor, project_id: int, operation: Operation) -> Member
         raise ProjectNotFound
     policy.check(actor, own.membership, operation)
     return own.membership
+
+
+async def announce(type_: EventType, member: Member) -> None:
+    """Publish what became of a member, whose memberships are read anew after the transaction."""
+    access.forget(member.account_uuid)
+    data: dict[str, Value] = {"role": member.role.value}
+    await publishing.publish(member.project_id, type_, subject=member.account_uuid, data=data)
 
 
 async def environments_named(project_id: int, references: Sequence[str] | None) -> frozenset[UUID] | None:

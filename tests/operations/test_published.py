@@ -7,7 +7,7 @@ from app.storage import db
 from tests.operations.world import CALLS, Call, World, is_done
 
 # What concerns nobody but its caller.
-PRIVATE: frozenset[Action] = frozenset()
+PRIVATE = frozenset({Action.SET_ACTIVE_ENVIRONMENT})
 
 
 async def _published() -> int:

@@ -38,8 +38,8 @@ from tests.services.shop import Shop
 Function = Callable[..., Awaitable[object]]
 
 INSIDE = set(
-    "access branching cache calls failures idempotency identity operation operator project_settings recording"
-    " resolution roster tokens writing".split()
+    "access branching cache calls failures idempotency identity operation operator project_settings publishing"
+    " recording resolution roster tokens writing".split()
 )
 """Modules that services are made of; they are called by who was let in already, or by who asks to be let in."""
 
