@@ -1,7 +1,8 @@
 """The closed sets of the domain as GraphQL enums."""
 
-from app.domain.model import EntityStatus, EnvStatus, EnvType, GenerationKind, Origin, Plan, Role, Scope
+from app.domain.model import EntityStatus, EnvStatus, EnvType, GenerationKind, Origin, Plan, Role, Scope, Strategy
 from app.domain.plans import Limit
+from app.domain.project_settings import ApprovalMode
 from app.domain.segments import Operator
 from schema.describe import describe_enum
 
@@ -77,6 +78,28 @@ describe_enum(
         Scope.PROMOTE: "Change production by promotion or restore.",
         Scope.EVALUATE: "Ask which environment and which flags a user gets.",
         Scope.ADMIN: "Change settings of the project.",
+    },
+)
+describe_enum(
+    Strategy,
+    "PromotionStrategy",
+    "How a promotion reaches production.",
+    {
+        Strategy.IMMEDIATE: "At once.",
+        Strategy.CANARY: "By rising shares of traffic; production changes with the last step.",
+        Strategy.BLUE_GREEN: "The result is built and checked first, and waits for one approval that switches.",
+    },
+)
+describe_enum(
+    ApprovalMode,
+    "ApprovalMode",
+    "How many of those who may approve a promotion have to, before it reaches production.",
+    {
+        ApprovalMode.OFF: "None.",
+        ApprovalMode.AT_LEAST_ONE: "One.",
+        ApprovalMode.MIN_COUNT: "A fixed number.",
+        ApprovalMode.MIN_PERCENT: "A share of them.",
+        ApprovalMode.MANUAL_ONLY: "One, and nothing is promoted by itself.",
     },
 )
 describe_enum(

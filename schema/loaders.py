@@ -14,9 +14,10 @@ from aiodataloader import DataLoader
 from app.domain.members import Invitation, Member
 from app.domain.model import Actor, Change, Document, Environment, Generation, Project
 from app.domain.plans import Usage
+from app.domain.project_settings import ProjectSettings
 from app.services import api_keys, invitations, members, resolution, tree
 from app.services.resolution import DocumentKey
-from app.storage import entities, environments, generations, levels, plan_usage, projects
+from app.storage import entities, environments, generations, levels, plan_usage, project_settings, projects
 from app.storage.accounts import ApiKey
 from app.storage.levels import DocumentPage
 from schema.tree import Tree
@@ -39,6 +40,7 @@ class Loaders:
         """Forget all that was loaded."""
         self.projects: DataLoader[int, Project | None] = DataLoader(_projects)
         self.usages: DataLoader[int, Usage] = DataLoader(_usages)
+        self.settings: DataLoader[int, ProjectSettings] = DataLoader(_settings)
         self.environments: DataLoader[Ref, Environment | None] = DataLoader(_environments)
         self.generations: DataLoader[Ref, Generation | None] = DataLoader(_generations)
         self.trees: DataLoader[int, Tree] = DataLoader(self._trees)
@@ -126,6 +128,11 @@ async def _projects(project_ids: list[int]) -> list[Project | None]:
 async def _usages(project_ids: list[int]) -> list[Usage]:
     found = await plan_usage.get_many(project_ids)
     return [found[project_id] for project_id in project_ids]
+
+
+async def _settings(project_ids: list[int]) -> list[ProjectSettings]:
+    found = await project_settings.get_many(project_ids)
+    return [found.get(project_id, ProjectSettings()) for project_id in project_ids]
 
 
 async def _environments(refs: list[Ref]) -> list[Environment | None]:

@@ -28,6 +28,7 @@ from schema.history import ChangeNode, change_connection
 from schema.members import InvitationNode, MemberNode
 from schema.nodes import GlobalId, Node
 from schema.plans import LimitUsage
+from schema.settings import ProjectSettingsNode
 
 OptionalKind = Annotated[
     str | None, strawberry.argument(description="Only documents of this kind; left out: of all kinds.")
@@ -62,6 +63,11 @@ class ProjectNode(Node):
     async def usage(self, info: Info) -> list[LimitUsage]:
         """What its plan allows, and what of it is in use."""
         return LimitUsage.all_of(await info.context.loaders.usages.load(self.project_id))
+
+    @field
+    async def settings(self, info: Info) -> ProjectSettingsNode:
+        """What its owners decided about how it works."""
+        return ProjectSettingsNode.of(await info.context.loaders.settings.load(self.project_id))
 
     @field
     async def created_at(self, info: Info) -> datetime:

@@ -25,6 +25,7 @@ from schema.operations import OwnLoaders
 from schema.project_mutations import ProjectMutation
 from schema.projects import ProjectQuery
 from schema.scalars import SCALARS
+from schema.settings import SettingsMutation
 from schema.viewer import ViewerQuery
 
 MAX_TOKENS: Final = 1_000
@@ -46,6 +47,7 @@ class Mutation(
     BackupMutation,
     ApiKeyMutation,
     MemberMutation,
+    SettingsMutation,
 ):
     pass
 

@@ -130,6 +130,17 @@ def _big_int_literal(node: ValueNode, variables: Mapping[str, object] | None = N
     return _big_int(_number(node.value) if isinstance(node, IntValueNode) else None)
 
 
+def _decimal(value: object) -> int | Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | float):
+        raise UnreadableValue("A number is needed here.")
+    # A variable declared as Float has lost its digits in GraphQL's own scalar; what is left is kept exactly.
+    return canonical_number(Decimal(repr(value))) if isinstance(value, float) else value
+
+
+def _decimal_literal(node: ValueNode, variables: Mapping[str, object] | None = None) -> int | Decimal:
+    return _decimal(_number(node.value) if isinstance(node, IntValueNode | FloatValueNode) else None)
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise UnreadableValue("A string is needed here.")
@@ -164,6 +175,13 @@ SCALARS: Final[Mapping[object, ScalarDefinition]] = {
         serialize=lambda value: value,
         parse_value=_big_int,
         parse_literal=_big_int_literal,
+    ),
+    Decimal: strawberry.scalar(
+        name="Decimal",
+        description="A number with all its digits, sent as a JSON number.",
+        serialize=lambda value: value,
+        parse_value=_decimal,
+        parse_literal=_decimal_literal,
     ),
     UUID: strawberry.scalar(
         name="UUID",

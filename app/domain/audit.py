@@ -34,6 +34,7 @@ class Action(StrEnum):
     SET_PASSWORD = "set_password"  # noqa: S105
     CREATE_PROJECT = "create_project"
     SET_PLAN = "set_plan"
+    UPDATE_SETTINGS = "update_settings"
     CREATE_API_KEY = "create_api_key"
     REVOKE_API_KEY = "revoke_api_key"
     LIST_API_KEYS = "list_api_keys"

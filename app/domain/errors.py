@@ -151,6 +151,7 @@ class DirectProductionWriteForbidden(Forbidden):
             "This project does not let you write to production directly: fork an environment, change it there, and"
             " promote it.",
             direct_prod_roles=list(allowed),
+            hint="POST /api/sandbox/fork",
         )
 
 

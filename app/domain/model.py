@@ -58,6 +58,14 @@ class Scope(StrEnum):
     ADMIN = "admin"
 
 
+class Strategy(StrEnum):
+    """How a promotion reaches production: at once, by rising shares of traffic, or by one switch after a look."""
+
+    IMMEDIATE = "immediate"
+    CANARY = "canary"
+    BLUE_GREEN = "blue_green"
+
+
 class GenerationKind(StrEnum):
     """``line``: may be written to until sealed. The others hold whole documents and never change."""
 

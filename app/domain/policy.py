@@ -37,6 +37,7 @@ class Operation(StrEnum):
     LEAVE = "leave"
     MANAGE_KEYS = "manage_keys"
     READ_AUDIT = "read_audit"
+    CHANGE_SETTINGS = "change_settings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,7 @@ POLICY: Final[Mapping[Operation, Rule]] = {
     Operation.LEAVE: Rule(_ALL, None),
     Operation.MANAGE_KEYS: Rule(_ADMINS, None),
     Operation.READ_AUDIT: Rule(_ADMINS, Scope.ADMIN),
+    Operation.CHANGE_SETTINGS: Rule(_ADMINS, Scope.ADMIN),
 }
 
 
@@ -124,8 +126,8 @@ def check_direct_write(
 ) -> None:
     """Raise DirectProductionWriteForbidden where the project lets the caller write to production by promotion only.
 
-    An API key, whose ``membership`` is None, may what an admin may: admins make them.
+    An API key, whose ``membership`` is None, may what an editor may: its scope ``write`` says no more.
     """
-    role = membership.role if membership else Role.ADMIN
+    role = membership.role if membership else Role.EDITOR
     if POLICY[operation].direct and environment.is_production and role not in settings.direct_prod_roles:
-        raise DirectProductionWriteForbidden(sorted(settings.direct_prod_roles))
+        raise DirectProductionWriteForbidden([role for role in Role if role in settings.direct_prod_roles])

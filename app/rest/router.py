@@ -27,6 +27,7 @@ from app.rest.preconditions import expected_version
 from app.rest.projects import project_routes
 from app.rest.request import StrictRequest
 from app.rest.response import JsonResponse
+from app.rest.settings import settings_routes
 from app.rest.surroundings import SAFE_METHODS, arrive, say_replayed
 from app.rest.transfer import transfer_routes
 
@@ -48,6 +49,7 @@ def rest_routes() -> list[Router]:
             history_routes(),
             audit_routes(),
             limit_routes(),
+            settings_routes(),
         ],
         before_request=admit,
         security=[{"bearer": []}],

@@ -9,7 +9,13 @@ from unicodedata import normalize
 from uuid import UUID
 
 from app.domain import policy
-from app.domain.errors import EnvironmentArchived, EnvironmentNotFound, Forbidden, ProjectNotFound
+from app.domain.errors import (
+    DirectProductionWriteForbidden,
+    EnvironmentArchived,
+    EnvironmentNotFound,
+    Forbidden,
+    ProjectNotFound,
+)
 from app.domain.json_text import unstorable_text
 from app.domain.members import Membership
 from app.domain.model import Actor, Environment, EnvStatus
@@ -100,7 +106,14 @@ async def enter(actor: Actor, environment: Environment, operation: Operation) ->
     """
     membership = await authorize(actor, environment.project_id, operation, environment.uuid)
     if environment.is_production and policy.POLICY[operation].direct:
-        settings = await project_settings.of(environment.project_id)
+        await _check_direct_write(membership, environment, operation)
+
+
+async def _check_direct_write(membership: Membership | None, environment: Environment, operation: Operation) -> None:
+    try:
+        policy.check_direct_write(membership, operation, environment, await project_settings.of(environment.project_id))
+    except DirectProductionWriteForbidden:
+        settings = await project_settings.of(environment.project_id, fresh=True)
         policy.check_direct_write(membership, operation, environment, settings)
 
 

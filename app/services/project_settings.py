@@ -13,10 +13,15 @@ MAX_REMEMBERED: Final = 10_000
 _remembered: OrderedDict[int, tuple[ProjectSettings, float]] = OrderedDict()
 
 
-async def of(project_id: int) -> ProjectSettings:
+def forget(project_id: int) -> None:
+    """Read the project's settings anew when they are asked for next; other processes do so within a second."""
+    _remembered.pop(project_id, None)
+
+
+async def of(project_id: int, *, fresh: bool = False) -> ProjectSettings:
     """Return the settings of a project, no older than a second."""
     known = _remembered.get(project_id)
-    if known is not None and time.monotonic() - known[1] < TRUSTED_SECONDS:
+    if known is not None and not fresh and time.monotonic() - known[1] < TRUSTED_SECONDS:
         return known[0]
     now = time.monotonic()
     settings = await project_settings.get(project_id)

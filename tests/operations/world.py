@@ -180,6 +180,12 @@ REST = [
         Action.SET_ACTIVE_ENVIRONMENT,
         lambda world: {"project_id": world.project.id, "active_env": "env"},
     ),
+    Rest(
+        "PATCH",
+        "/api/generations/{project_id}/settings",
+        Action.UPDATE_SETTINGS,
+        lambda _: {"direct_prod_roles": ["owner"]},
+    ),
 ]
 # Without a token there is nobody whose key it could be, and none outlives the token that it came with.
 UNKEYED = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh", "logout")}
@@ -222,6 +228,12 @@ def _page(world: World) -> Input:
 
 
 MUTATIONS = [
+    Mutation(
+        "updateSettings",
+        Action.UPDATE_SETTINGS,
+        lambda world: {**_project(world), "canaryErrorRateThreshold": 0.02},
+        "settings { canaryErrorRateThreshold }",
+    ),
     Mutation("createProject", Action.CREATE_PROJECT, lambda _: {"name": "Other"}, "project { id name }"),
     Mutation(
         "createApiKey",

@@ -20,6 +20,7 @@ from app.services import (
     environments,
     projects,
     revert,
+    settings,
     transfer,
 )
 from app.storage import typed
@@ -93,7 +94,7 @@ def test_a_member_added_later_has_its_default() -> None:
         api_keys.create, api_keys.revoke, backups.backup, backups.restore, checkpoints.checkpoint,
         checkpoints.delete_checkpoint, checkpoints.pin, checkpoints.rollback, documents.delete, documents.merge,
         documents.patch, documents.put, environments.archive, environments.fork, environments.update,
-        projects.create, revert.revert, transfer.import_documents,
+        settings.update, projects.create, revert.revert, transfer.import_documents,
     ],
     ids=lambda service: f"{service.__module__.rpartition('.')[2]}.{service.__name__}",
 )  # fmt: skip
