@@ -14,6 +14,7 @@ import click
 from app import demo as sample
 from app import doctor as diagnosis
 from app import serving
+from app.commands.background import jobs, worker
 from app.commands.common import database_url_option, in_words, json_option, run, say, settings_of
 from app.commands.keys import key
 from app.domain.model import Plan, Project
@@ -34,6 +35,8 @@ def main() -> None:
 
 
 main.add_command(key)
+main.add_command(worker)
+main.add_command(jobs)
 
 
 @main.command()
@@ -98,7 +101,7 @@ def doctor(database_url: str | None, as_json: bool) -> None:
                 looked = asyncio.run(diagnosis.look_at_database(found.app_dsn, external=external))
                 findings += looked
                 if looked[0].level == "ok":
-                    findings.append(serving.run_at(found, lambda: diagnosis.look_at_master_key(settings)))
+                    findings += serving.run_at(found, lambda: diagnosis.look_inside(settings))
         except EmbeddedError as error:
             findings.append(diagnosis.Finding("problem", str(error)))
     bad = any(finding.level == "problem" for finding in findings)

@@ -9,15 +9,16 @@ from typing import Final, Literal
 
 import asyncpg
 
-from app.services import tokens
+from app.services import jobs, tokens
 from app.settings import Settings
-from app.storage import master_key, migrations
+from app.storage import master_key, migrations, queue
 from app.storage.audit import FIRST_BROKEN
 from app.storage.embedded import EmbeddedError, default_data_dir, find_binaries
 from app.storage.master_key import MasterKey, MasterKeyError
 
 LEAST_FREE_BYTES: Final = 500_000_000
 TRAIL_SECONDS: Final = 20
+LATE_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,28 @@ def look_at_machine(settings: Settings) -> Iterator[Finding]:
         yield _problem(str(error))
 
 
-async def look_at_master_key(settings: Settings) -> Finding:
-    """Look whether the master key is the database's; a pool is open and the tables are there."""
+async def look_inside(settings: Settings) -> list[Finding]:
+    """Look at what an installation with this version's tables has in them; a pool is open."""
+    return [await _master_key_opens(settings), *await _background_work()]
+
+
+async def _background_work() -> list[Finding]:
+    dead, late = await jobs.dead_jobs(), await queue.late(LATE_SECONDS)
+    findings = [
+        _problem(
+            f"{found.count} jobs {found.kind!r} failed for good, the first one made {found.since:%Y-%m-%d %H:%M} UTC"
+            f" ({found.failure}). The log says where; 'strata jobs retry' has them tried again."
+        )
+        for found in dead
+    ]
+    if late:
+        findings.append(
+            _warning(f"{late} jobs wait for over {LATE_SECONDS} s: no 'strata serve' or 'strata worker' does them.")
+        )
+    return findings or [_ok("All background work that was due is done.")]
+
+
+async def _master_key_opens(settings: Settings) -> Finding:
     folder = master_key.folder_of(settings.database_url, settings.data_dir)
     key = MasterKey(settings.master_key) if settings.master_key else master_key.read_file(folder)
     if key is None:

@@ -2,7 +2,7 @@
 
 import gc
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from litestar import Litestar, Response
 from litestar.datastructures import State
@@ -19,6 +19,7 @@ from app.services.cache import MergeCache
 from app.services.external_issuer import ExternalIssuer
 from app.settings import Settings
 from app.storage import db, wakes
+from app.worker import running
 from schema.http import Door, graphql_controller
 
 
@@ -35,7 +36,8 @@ def create_app(settings: Settings) -> Litestar:
             # What exists now lives as long as the process: the collector need not look at it again.
             gc.collect()
             gc.freeze()
-            yield
+            async with running.at_work(settings.database_url or "") if settings.worker else nullcontext():
+                yield
         finally:
             await background.finish()
             await wakes.sent()

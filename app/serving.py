@@ -19,6 +19,7 @@ from app.settings import Settings
 from app.storage import db, master_key, migrations, wakes
 from app.storage.embedded import default_data_dir, running_cluster
 from app.storage.master_key import MasterKey
+from app.worker import running
 
 OWNER_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 10
@@ -82,11 +83,11 @@ def run_on(settings: Settings, work: Callable[[], Awaitable[R]]) -> R:
         return run_at(found, work)
 
 
-def run_at(found: Database, work: Callable[[], Awaitable[R]]) -> R:
+def run_at(found: Database, work: Callable[[], Awaitable[R]], connections: int = 2) -> R:
     """Run ``work`` with a pool on a database that is there."""
 
     async def connected() -> R:
-        await db.open_pool(found.app_dsn, 2)
+        await db.open_pool(found.app_dsn, connections)
         try:
             return await work()
         finally:
@@ -150,6 +151,21 @@ def serve(settings: Settings, listening: socket.socket, found: Database, on_read
     except SystemExit as stopped:
         if stopped.code:
             raise CannotStart("The server could not start; the lines above say why.") from None
+
+
+def work(settings: Settings, found: Database, on_ready: Callable[[], None]) -> None:
+    """Do background work until SIGINT or SIGTERM, then drain; returns when all is closed."""
+    configure_logging()
+    run_at(found, lambda: _work(found.app_dsn, on_ready), settings.pool_size)
+
+
+async def _work(dsn: str, on_ready: Callable[[], None]) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with running.at_work(dsn):
+        on_ready()
+        await stopped.wait()
 
 
 def _leave(number: int, _: object) -> NoReturn:

@@ -58,6 +58,9 @@ class Settings:
     default_plan: Plan = Plan.PRO
     """``STRATA_DEFAULT_PLAN``: plan of a new project."""
 
+    worker: bool = True
+    """``STRATA_WORKER``: ``inside`` if the server does background work, too; ``apart`` if only 'strata worker' does."""
+
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
         """Return the settings of ``env``. Raises InvalidSetting."""
@@ -76,6 +79,7 @@ class Settings:
             login_limits=_login_limits(env),
             trusted_issuer=_trusted_issuer(env),
             default_plan=_plan(env),
+            worker=_worker(env),
         )
 
 
@@ -94,6 +98,13 @@ def _plan(env: Mapping[str, str]) -> Plan:
         return Plan(text)
     except ValueError:
         raise InvalidSetting(f"STRATA_DEFAULT_PLAN must be one of {', '.join(Plan)}, not {text!r}.") from None
+
+
+def _worker(env: Mapping[str, str]) -> bool:
+    text = env.get("STRATA_WORKER") or "inside"
+    if text not in ("inside", "apart"):
+        raise InvalidSetting(f"STRATA_WORKER must be 'inside' or 'apart', not {text!r}.")
+    return text == "inside"
 
 
 def _master_key(env: Mapping[str, str]) -> bytes | None:

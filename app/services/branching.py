@@ -25,7 +25,7 @@ from app.domain.patch import NOTHING
 from app.domain.plans import Usage
 from app.domain.rollout import DEFAULT_STEPS
 from app.domain.values import MISSING, Value
-from app.services import recording, writing
+from app.services import jobs, recording, writing
 from app.services.publishing import publish
 from app.storage import changes, db, entities, environments, generations, layers, snapshots
 from app.storage.changes import LayerWrite, Place
@@ -93,6 +93,7 @@ async def branch(
         generation = replace(generation, filter_uuid=generation.uuid)
     environment = replace(environment, head_uuid=generation.uuid)
     await environments.add(environment)
+    await jobs.archive_on_expiry(environment)
     generation = await generations.add(generation)
     if options.user_uuids is not None:
         await snapshots.add_matching_users(parent, generation, options.user_uuids)

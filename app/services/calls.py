@@ -34,11 +34,21 @@ class IdempotencyKey:
 
 @dataclass(slots=True)
 class Call:
-    """An operation under way; ``project_id`` is known once the actor was let into the project."""
+    """An operation under way; ``project_id`` is known once the actor was let into the project.
+
+    ``actor`` is None for what a worker does by itself.
+    """
 
     action: Action
-    actor: Actor
+    actor: Actor | None
     project_id: int | None
+
+    @property
+    def caller(self) -> Actor:
+        """Return the actor of an operation that somebody asked for."""
+        if self.actor is None:
+            raise RuntimeError("nobody asked for this operation")
+        return self.actor
 
 
 def _from_the_command_line() -> Via:
@@ -95,9 +105,9 @@ def current() -> Call:
 
 
 def actor_name() -> str | None:
-    """Return the name of who does the operation under way, None outside of one."""
+    """Return the name of who does the operation under way, None outside of one and where nobody does it."""
     call = _call.get()
-    return call.actor.name if call is not None else None
+    return call.actor.name if call is not None and call.actor is not None else None
 
 
 def let_into(project_id: int) -> None:

@@ -1,6 +1,7 @@
 """Environments: forked in constant time, found, changed, archived (semantics §1, reference guide "Fork Flow")."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -9,11 +10,13 @@ from uuid import UUID
 from app.domain import lifecycle, plans
 from app.domain.audit import Action, Object, environment_facts
 from app.domain.errors import (
+    EnvironmentArchived,
     ProductionProtected,
     ValidationFailed,
     WriteWhileRollingOut,
 )
 from app.domain.events import EventType
+from app.domain.jobs import JobKind
 from app.domain.model import (
     PRODUCTION_NAME,
     USER_KIND,
@@ -29,7 +32,7 @@ from app.domain.policy import Operation
 from app.domain.rollout import check_steps
 from app.domain.segments import Rule, matches
 from app.domain.values import MISSING, Missing, State, Value
-from app.services import access, plan_limits, recording, resolution, writing
+from app.services import access, calls, jobs, plan_limits, recording, resolution, writing
 from app.services.branching import Fork, ForkOptions, branch, lock_source
 from app.services.operation import operation
 from app.services.publishing import publish
@@ -178,6 +181,8 @@ async def _update(seen: Environment, wanted: EnvironmentUpdate) -> Environment:
     facts, made = environment_facts(before), environment_facts(saved)
     changed: dict[str, Value] = {name: value for name, value in made.items() if value != facts[name]}
     await publish(saved.project_id, EventType.ENVIRONMENT_UPDATED, env_uuid=saved.uuid, data=changed)
+    if saved.expires_at != before.expires_at:
+        await jobs.archive_on_expiry(saved)
     await recording.record(
         saved.project_id,
         Object.of(saved),
@@ -229,9 +234,35 @@ async def archive(actor: Actor, env_uuid: UUID, project_id: int | None = None) -
     return await _archive(environment)
 
 
+async def find_expired() -> None:
+    """Promise the archiving of every environment that has expired, should its own job have been lost."""
+    for project_id, env_uuid in await environments.expired():
+        async with db.transaction():
+            await jobs.enqueue(JobKind.ARCHIVE_EXPIRED, project_id=project_id, env_uuid=env_uuid)
+
+
+async def archive_expired(project_id: int, env_uuid: UUID) -> None:
+    """Archive an environment by itself, if its time is over and nobody has archived it."""
+    environment = await environments.get([project_id], env_uuid)
+    if environment is None or environment.expires_at is None or environment.status is EnvStatus.ARCHIVED:
+        return
+    with calls.begun(calls.Call(Action.ARCHIVE_ENVIRONMENT, None, project_id)), suppress(EnvironmentArchived):
+        await _archive_expired(environment)
+
+
+@db.atomic(statement_timeout="1min")
+async def _archive_expired(seen: Environment) -> None:
+    environment = (await writing.lock_exclusively(seen)).environment
+    if await environments.is_expired(environment.project_id, environment.uuid):
+        await _archive_locked(environment)
+
+
 @db.atomic(statement_timeout="1min")
 async def _archive(seen: Environment) -> Archived:
-    environment = (await writing.lock_exclusively(seen)).environment
+    return await _archive_locked((await writing.lock_exclusively(seen)).environment)
+
+
+async def _archive_locked(environment: Environment) -> Archived:
     lifecycle.check_move(environment, EnvStatus.ARCHIVED)
     saved = await environments.save(replace(environment, status=EnvStatus.ARCHIVED, traffic_weight=0))
     archived = Archived(saved, await snapshots.removable_layers(saved.project_id, saved.uuid))

@@ -46,7 +46,7 @@ class Request(Generic[R]):
     @property
     def scope(self) -> Scope:
         """Whose key it is and for what; a key is not known to the database."""
-        actor = self.call.actor
+        actor = self.call.caller
         return Scope(actor.key_uuid or actor.account_uuid, self.call.action, sha256(self.key.text.encode()).digest())
 
     @property
@@ -103,7 +103,7 @@ async def _replayed(request: Request[R], kept: Kept) -> R:
     if not hmac.compare_digest(kept.fingerprint, request.fingerprint):
         raise IdempotencyKeyReused
     if kept.project_id is not None:
-        await access.membership_in(request.call.actor, kept.project_id)
+        await access.membership_in(request.call.caller, kept.project_id)
     try:
         result: R = typed.load(kept.answer, request.answer)
     except (KeyError, TypeError, ValueError):

@@ -210,3 +210,20 @@ async def save(environment: Environment) -> Environment:
     if row is None:
         raise LookupError(f"environment {environment.uuid} is gone")
     return from_row(row)
+
+
+async def expired() -> list[tuple[int, UUID]]:
+    """Return project and UUID of the environments of all projects that have expired and are not archived."""
+    rows = await db.fetch(
+        "SELECT project_id, uuid FROM environment WHERE expires_at <= now() AND status <> 'archived'"
+        " ORDER BY expires_at LIMIT 1000"
+    )
+    return [(row["project_id"], row["uuid"]) for row in rows]
+
+
+async def is_expired(project_id: int, uuid: UUID) -> bool:
+    """Return whether the environment's time is over, by the database's clock."""
+    over: bool | None = await db.fetchval(
+        "SELECT expires_at <= clock_timestamp() FROM environment WHERE project_id = $1 AND uuid = $2", project_id, uuid
+    )
+    return bool(over)

@@ -36,6 +36,11 @@ def load(text: str, type_: Any) -> Any:
     return _form(type_).from_json(loads(text))
 
 
+def value_of(held: object, type_: Any) -> Any:
+    """Return the value of ``type_`` that its JSON, read already, says. Raises TypeError, KeyError, ValueError."""
+    return _form(type_).from_json(held)
+
+
 def canonical(value: object) -> bytes:
     """Return a text that is the same for equal values, of these types or others; to compare, not to be read."""
     return json.dumps(value, sort_keys=True, default=_member).encode()

@@ -1,4 +1,4 @@
-"""Waking whoever waits for news of a project, in any process: by NOTIFY, after the commit, and never with the news.
+"""Waking whoever waits for news of a project, or for work, in any process: by NOTIFY, after the commit, and never with the news.
 
 A transaction that sends NOTIFY commits under one lock of the whole server, so it is sent by a transaction of its
 own, for all projects that changed meanwhile. A wake can get lost with its process; who waits looks by himself, too.
@@ -14,8 +14,18 @@ from app.storage import db
 from app.storage.after_commit import after_commit
 
 CHANNEL: Final = "strata_event"
+_WORK_CHANNEL: Final = "ch_pgqueuer"
+
+# The last one is what PgQueuer understands.
+_NOTIFY: Final = """
+SELECT pg_notify($1, id::text) FROM unnest($2::int[]) id
+UNION ALL
+SELECT pg_notify($3, json_build_object('channel', $3, 'operation', 'insert', 'sent_at', now(), 'table', 'pgqueuer',
+    'type', 'table_changed_event')::text) WHERE $4
+"""
 
 _changed: set[int] = set()
+_promised = False
 _sending: asyncio.Task[None] | None = None
 
 
@@ -24,20 +34,30 @@ def changed(project_id: int) -> None:
     after_commit(partial(_wake, project_id))
 
 
-def _wake(project_id: int) -> None:
-    global _sending
-    _changed.add(project_id)
+def promised() -> None:
+    """Wake a worker for a job that the current transaction adds, when it has committed."""
+    after_commit(partial(_wake, None))
+
+
+def _wake(project_id: int | None) -> None:
+    global _promised, _sending
+    if project_id is None:
+        _promised = True
+    else:
+        _changed.add(project_id)
     loop = asyncio.get_running_loop()
     if _sending is None or _sending.done() or _sending.get_loop() is not loop:
         _sending = loop.create_task(_send(), context=Context())
 
 
 async def _send() -> None:
-    while _changed:
-        project_ids = sorted(_changed)
+    global _promised
+    while _changed or _promised:
+        project_ids, promised_ = sorted(_changed), _promised
         _changed.clear()
+        _promised = False
         try:
-            await db.execute("SELECT pg_notify($1, id::text) FROM unnest($2::int[]) id", CHANNEL, project_ids)
+            await db.execute(_NOTIFY, CHANNEL, project_ids, _WORK_CHANNEL, promised_)
         except DatabaseUnavailable:
             return
 

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from pgqueuer.adapters.persistence.queries import Queries
 from piccolo.columns import Array, Column
 from piccolo.table import Table
 
@@ -15,6 +16,9 @@ from app.storage import tables
 from app.storage.piccolo_app import APP_CONFIG
 from tests.conftest import Database
 from tests.services.waiting import Connection
+
+QUEUE = {"pgqueuer", "pgqueuer_log", "pgqueuer_schedules", "pgqueuer_statistics"}
+"""Tables that a library reads and writes, too."""
 
 TYPES = {
     "UUID": "uuid",
@@ -62,7 +66,13 @@ async def test_every_table_is_declared(owner_connection: Connection) -> None:
         "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
     )
     declared = {table._meta.tablename for table in APP_CONFIG.table_classes}
-    assert {row["table_name"] for row in rows} == declared | {"migration"}
+    assert {row["table_name"] for row in rows} == declared | QUEUE | {"migration"}
+
+
+async def test_the_queue_is_what_its_library_expects(owner_connection: Connection) -> None:
+    planned = (await Queries.from_asyncpg_connection(owner_connection).plan_upgrade()).statements
+    # Its trigger is left out on purpose; nothing else may be missing, or be otherwise.
+    assert [statement.split()[:2] for statement in planned] == [["CREATE", "FUNCTION"], ["CREATE", "TRIGGER"]]
 
 
 async def test_every_table_but_those_of_accounts_starts_with_its_project(
@@ -73,7 +83,7 @@ async def test_every_table_but_those_of_accounts_starts_with_its_project(
         " JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]"
         " WHERE indisprimary AND relnamespace = 'public'::regnamespace AND relname <> 'migration'"
     )
-    others = {row["relname"] for row in rows if row["attname"] != "project_id"}
+    others = {row["relname"] for row in rows if row["attname"] != "project_id"} - QUEUE
     without = {
         tables.Account,
         tables.ExternalIdentity,

@@ -1,0 +1,34 @@
+"""Work that is promised and done later: its kinds, and how often a failing one is tried (semantics §9)."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+
+class JobKind(StrEnum):
+    """Every kind of job, by the name that the queue knows it by. A name is never used again for something else."""
+
+    FIND_EXPIRED = "find_expired"
+    ARCHIVE_EXPIRED = "archive_expired"
+    CLEAN_QUEUE = "clean_queue"
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """How often a failing job is tried again, and after how long: twice as long each time."""
+
+    times: int = 12
+    first: timedelta = timedelta(seconds=1)
+    longest: timedelta = timedelta(minutes=10)
+
+    def delay(self, failures: int) -> timedelta | None:
+        """Return how long to wait after ``failures`` failures, 1 or more; None if it is not tried again."""
+        if failures > self.times:
+            return None
+        # Beyond that power the product is longer than any limit, and soon than any timedelta.
+        return min(self.first * (1 << min(failures - 1, 20)), self.longest)
+
+
+PATIENT: Final = Retries()
+ONCE: Final = Retries(times=0)
