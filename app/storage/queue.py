@@ -62,10 +62,12 @@ async def dead() -> list[DeadJob]:
 
 async def revive() -> int:
     """Put what was laid aside back into the queue."""
-    return await db.execute(
+    revived = await db.execute(
         "UPDATE pgqueuer SET status = 'queued', attempts = 0, execute_after = now(), updated = now(),"
         " queue_manager_id = NULL, slot = NULL WHERE status = 'failed'"
     )
+    wakes.promised()
+    return revived
 
 
 async def late(seconds: int) -> int:

@@ -1,5 +1,6 @@
-"""Waking whoever waits for news of a project, or for work, in any process: by NOTIFY, after the commit, and never with the news.
+"""Waking whoever waits for news of a project, or for work, in any process: by NOTIFY, after the commit.
 
+A wake never carries the news.
 A transaction that sends NOTIFY commits under one lock of the whole server, so it is sent by a transaction of its
 own, for all projects that changed meanwhile. A wake can get lost with its process; who waits looks by himself, too.
 """
@@ -20,8 +21,8 @@ _WORK_CHANNEL: Final = "ch_pgqueuer"
 _NOTIFY: Final = """
 SELECT pg_notify($1, id::text) FROM unnest($2::int[]) id
 UNION ALL
-SELECT pg_notify($3, json_build_object('channel', $3, 'operation', 'insert', 'sent_at', now(), 'table', 'pgqueuer',
-    'type', 'table_changed_event')::text) WHERE $4
+SELECT pg_notify($3::text, json_build_object('type', 'table_changed_event', 'channel', $3::text, 'table', 'pgqueuer',
+    'operation', 'insert', 'sent_at', now())::text) WHERE $4::boolean
 """
 
 _changed: set[int] = set()

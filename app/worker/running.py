@@ -25,7 +25,7 @@ from app.worker.table import JOBS, SCHEDULES, Job
 DRAIN_SECONDS: Final = 10.0
 TAKEN_AT_ONCE: Final = 8
 BEGUN_AT_ONCE: Final = 16
-LOOKS_EVERY: Final = timedelta(seconds=5)
+LOOKS_EVERY: Final = timedelta(seconds=2)
 DEAD_AFTER: Final = timedelta(seconds=10)
 """A job whose worker said nothing for so long is taken by another one."""
 
