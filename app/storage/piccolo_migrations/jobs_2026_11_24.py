@@ -7,7 +7,7 @@ one after the other, under one lock of the whole server.
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from piccolo.engine import engine_finder
 
-ID = "2026-11-24T15:30:00:000000"
+ID = "2026-11-24T16:30:00:000000"
 VERSION = "1.38.0"
 DESCRIPTION = "Jobs"
 
