@@ -6,18 +6,20 @@ key carries the project all the same. Never load inside a transaction: the batch
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
 from aiodataloader import DataLoader
 
+from app.domain.freezes import Freeze
 from app.domain.members import Invitation, Member
 from app.domain.model import Actor, Change, Document, Environment, Generation, Project
 from app.domain.plans import Usage
 from app.domain.project_settings import ProjectSettings
 from app.services import api_keys, invitations, members, resolution, tree
 from app.services.resolution import DocumentKey
-from app.storage import entities, environments, generations, levels, plan_usage, project_settings, projects
+from app.storage import entities, environments, freezes, generations, levels, plan_usage, project_settings, projects
 from app.storage.accounts import ApiKey
 from app.storage.levels import DocumentPage
 from schema.tree import Tree
@@ -41,6 +43,7 @@ class Loaders:
         self.projects: DataLoader[int, Project | None] = DataLoader(_projects)
         self.usages: DataLoader[int, Usage] = DataLoader(_usages)
         self.settings: DataLoader[int, ProjectSettings] = DataLoader(_settings)
+        self.freezes: DataLoader[int, list[Freeze]] = DataLoader(_freezes)
         self.environments: DataLoader[Ref, Environment | None] = DataLoader(_environments)
         self.generations: DataLoader[Ref, Generation | None] = DataLoader(_generations)
         self.trees: DataLoader[int, Tree] = DataLoader(self._trees)
@@ -133,6 +136,11 @@ async def _usages(project_ids: list[int]) -> list[Usage]:
 async def _settings(project_ids: list[int]) -> list[ProjectSettings]:
     found = await project_settings.get_many(project_ids)
     return [found.get(project_id, ProjectSettings()) for project_id in project_ids]
+
+
+async def _freezes(project_ids: list[int]) -> list[list[Freeze]]:
+    found = await freezes.living(project_ids, datetime.now(UTC))
+    return [found[project_id] for project_id in project_ids]
 
 
 async def _environments(refs: list[Ref]) -> list[Environment | None]:

@@ -11,10 +11,12 @@ from app.domain.errors import DomainError, Forbidden, Kind, TokenKindForbidden, 
 from app.domain.paging import MAX_LIMIT
 from app.domain.policy import Operation
 from app.services import access
+from app.storage import freezes
 from schema.api_keys import ApiKeyNode
 from schema.context import Context, Info
 from schema.describe import field
 from schema.environments import EnvironmentNode
+from schema.freezes import FreezeNode
 from schema.generations import GenerationNode
 from schema.members import InvitationNode, MemberNode
 from schema.nodes import GlobalId, Node
@@ -77,6 +79,9 @@ async def _load(context: Context, wanted: GlobalId) -> Node | None:
         case GlobalId("Generation", project_id, UUID() as uuid):
             generation = await loaders.generations.load((project_id, uuid))
             return GenerationNode.of(generation) if generation else None
+        case GlobalId("Freeze", project_id, UUID() as uuid):
+            freeze = await freezes.get(project_id, uuid)
+            return FreezeNode.of(freeze) if freeze else None
         case GlobalId(type_name, project_id, UUID() as uuid):
             return await _listed(context, type_name, project_id, uuid)
     return None

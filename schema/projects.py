@@ -23,6 +23,7 @@ from schema.context import Info
 from schema.describe import field
 from schema.documents import ResolvedDocument, shown_by
 from schema.environments import EnvironmentNode, environment_connection
+from schema.freezes import FreezeNode
 from schema.generations import GenerationNode, snapshot_connection
 from schema.history import ChangeNode, change_connection
 from schema.members import InvitationNode, MemberNode
@@ -68,6 +69,11 @@ class ProjectNode(Node):
     async def settings(self, info: Info) -> ProjectSettingsNode:
         """What its owners decided about how it works."""
         return ProjectSettingsNode.of(await info.context.loaders.settings.load(self.project_id))
+
+    @field
+    async def freezes(self, info: Info) -> list[FreezeNode]:
+        """The freezes in force and those to come, the first to start first."""
+        return [FreezeNode.of(freeze) for freeze in await info.context.loaders.freezes.load(self.project_id)]
 
     @field
     async def created_at(self, info: Info) -> datetime:

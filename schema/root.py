@@ -18,6 +18,7 @@ from schema.document_mutations import DocumentMutation
 from schema.environment_mutations import EnvironmentMutation
 from schema.environments import EnvironmentQuery
 from schema.errors import PresentErrors, Refusal, log_unexpected, refusal_handlers
+from schema.freezes import FreezeMutation
 from schema.generations import GenerationQuery
 from schema.member_mutations import MemberMutation
 from schema.node_query import NodeQuery
@@ -48,6 +49,7 @@ class Mutation(
     ApiKeyMutation,
     MemberMutation,
     SettingsMutation,
+    FreezeMutation,
 ):
     pass
 

@@ -35,6 +35,9 @@ class Action(StrEnum):
     CREATE_PROJECT = "create_project"
     SET_PLAN = "set_plan"
     UPDATE_SETTINGS = "update_settings"
+    FREEZE = "freeze"
+    LIFT_FREEZE = "lift_freeze"
+    PASS_FREEZE = "pass_freeze"  # noqa: S105
     CREATE_API_KEY = "create_api_key"
     REVOKE_API_KEY = "revoke_api_key"
     LIST_API_KEYS = "list_api_keys"
@@ -76,6 +79,7 @@ class ObjectType(StrEnum):
     API_KEY = "api_key"
     DOCUMENT = "document"
     ENVIRONMENT = "environment"
+    FREEZE = "freeze"
     GENERATION = "generation"
     INVITATION = "invitation"
     MEMBER = "member"

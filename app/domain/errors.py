@@ -233,6 +233,13 @@ class BackupNotFound(NotFound):
         super().__init__("There is no such backup here.")
 
 
+class FreezeNotFound(NotFound):
+    code = "freeze_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such freeze here.")
+
+
 class SnapshotNotFound(NotFound):
     code = "snapshot_not_found"
 

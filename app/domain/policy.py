@@ -38,6 +38,8 @@ class Operation(StrEnum):
     MANAGE_KEYS = "manage_keys"
     READ_AUDIT = "read_audit"
     CHANGE_SETTINGS = "change_settings"
+    MANAGE_FREEZES = "manage_freezes"
+    PASS_FREEZE = "pass_freeze"  # noqa: S105
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ POLICY: Final[Mapping[Operation, Rule]] = {
     Operation.MANAGE_KEYS: Rule(_ADMINS, None),
     Operation.READ_AUDIT: Rule(_ADMINS, Scope.ADMIN),
     Operation.CHANGE_SETTINGS: Rule(_ADMINS, Scope.ADMIN),
+    Operation.MANAGE_FREEZES: Rule(_ADMINS, Scope.ADMIN),
+    Operation.PASS_FREEZE: Rule(_ADMINS, Scope.ADMIN),
 }
 
 

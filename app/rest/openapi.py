@@ -37,6 +37,7 @@ _TAGS: Final = {
     "Backups": "Whole snapshots of production.",
     "Tree and differences": "The tree of generations, and what differs between two states.",
     "Plans": "What the project's plan allows, and what of it is in use.",
+    "Promotion": "Bringing an environment's changes to production, step by step or at once.",
     "Settings": "What the project's owners decide about how it works.",
     "History": "What changed, who set a value, and dropping overrides.",
     "Audit": "Who did what, when and from where; append-only.",

@@ -18,6 +18,7 @@ from app.rest.comparison import comparison_routes
 from app.rest.context import admit
 from app.rest.documents import document_routes
 from app.rest.environments import environment_routes
+from app.rest.freezes import freeze_routes
 from app.rest.history import history_routes
 from app.rest.limits import limit_routes
 from app.rest.members import member_routes
@@ -50,6 +51,7 @@ def rest_routes() -> list[Router]:
             audit_routes(),
             limit_routes(),
             settings_routes(),
+            freeze_routes(),
         ],
         before_request=admit,
         security=[{"bearer": []}],

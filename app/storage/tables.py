@@ -81,6 +81,19 @@ class Project(Table, tablename="project"):
     created_at = Timestamptz()
 
 
+class Freeze(Table, tablename="production_freeze"):
+    project_id = Integer()
+    uuid = UUID(primary_key=True)
+    reason = Text()
+    owner = Text()
+    starts_at = Timestamptz()
+    ends_at = Timestamptz(null=True)
+    created_by = Text()
+    created_at = Timestamptz()
+    lifted_by = Text(null=True)
+    lifted_at = Timestamptz(null=True)
+
+
 class ProjectCounter(Table, tablename="project_counter"):
     project_id = Integer(primary_key=True)
     version = BigInt()

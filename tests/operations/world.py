@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,7 +11,7 @@ import httpx
 
 from app.domain.audit import Action
 from app.domain.model import Actor, Project, Role, Scope
-from app.services import api_keys, backups, checkpoints, documents, environments, invitations, projects
+from app.services import api_keys, backups, checkpoints, documents, environments, freezes, invitations, projects
 from app.services.branching import ForkOptions
 from app.storage import accounts, members
 
@@ -28,6 +29,7 @@ class World:
     checkpoint: UUID
     backup: UUID
     key: UUID
+    freeze: UUID
     member: UUID
     invitation: UUID
     token: str
@@ -50,6 +52,7 @@ class World:
             taken.uuid,
             backup.uuid,
             made.key.uuid,
+            (await freezes.freeze(actor, project.id, "Holidays", starts_at=datetime.now(UTC) + timedelta(days=9))).uuid,
             await _member(project),
             (await invitations.invite(actor, project.id, f"{uuid4()}@example.com", Role.VIEWER)).invitation.uuid,
             await _token_for(actor),
@@ -181,6 +184,18 @@ REST = [
         lambda world: {"project_id": world.project.id, "active_env": "env"},
     ),
     Rest(
+        "POST",
+        "/api/sandbox/freeze",
+        Action.FREEZE,
+        lambda world: {"project_id": world.project.id, "reason": "Year's end"},
+    ),
+    Rest(
+        "DELETE",
+        "/api/sandbox/freeze",
+        Action.LIFT_FREEZE,
+        query=lambda world: {"freeze_uuid": str(world.freeze)},
+    ),
+    Rest(
         "PATCH",
         "/api/generations/{project_id}/settings",
         Action.UPDATE_SETTINGS,
@@ -228,6 +243,15 @@ def _page(world: World) -> Input:
 
 
 MUTATIONS = [
+    Mutation(
+        "freeze", Action.FREEZE, lambda world: {**_project(world), "reason": "Year's end"}, "freeze { uuid reason }"
+    ),
+    Mutation(
+        "liftFreeze",
+        Action.LIFT_FREEZE,
+        lambda world: {"freezeUuid": str(world.freeze)},
+        "freeze { uuid liftedBy }",
+    ),
     Mutation(
         "updateSettings",
         Action.UPDATE_SETTINGS,

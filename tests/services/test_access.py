@@ -23,6 +23,7 @@ from app.services import (
     checkpoints,
     documents,
     environments,
+    freezes,
     history,
     invitations,
     projects,
@@ -49,11 +50,12 @@ WITHOUT_PROJECT = {
     "projects.list_projects": Operation.LIST_PROJECTS,
     "projects.memberships": Operation.LIST_PROJECTS,
 }
-CALLED_INSIDE = {"checkpoints.snapshot_beside"}
+CALLED_INSIDE = {"checkpoints.snapshot_beside", "freezes.check", "freezes.record_passing"}
 
 READS = (
     "backups.list_backups checkpoints.list_checkpoints checkpoints.snapshot comparison.diff"
     " comparison.environment_diff document_bodies.read documents.list_documents documents.read environments.find"
+    " freezes.list_freezes freezes.living"
     " environments.get environments.list_environments history.blame history.list_changes plan_limits.usage"
     " projects.get transfer.export_documents tree.generation tree.tree"
 ).split()
@@ -86,6 +88,8 @@ OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
     "members.everyone": Operation.READ_MEMBERS,
     "members.list_members": Operation.READ_MEMBERS,
     "members.remove": Operation.MANAGE_MEMBERS,
+    "freezes.freeze": Operation.MANAGE_FREEZES,
+    "freezes.lift": Operation.MANAGE_FREEZES,
     "settings.get": Operation.READ,
     "settings.update": Operation.CHANGE_SETTINGS,
     "projects.role": None,
@@ -128,6 +132,7 @@ class Place:
     pinned_uuid: UUID
     backup_uuid: UUID
     key_uuid: UUID
+    freeze_uuid: UUID
     account_uuid: UUID
     invitation_uuid: UUID
 
@@ -161,6 +166,8 @@ class Place:
             "pinned_uuid": self.pinned_uuid,
             "backup_uuid": self.backup_uuid,
             "key_uuid": self.key_uuid,
+            "freeze_uuid": self.freeze_uuid,
+            "reason": "reason",
         }
         needed = {name: known[name] for name, default in self._parameters(function).items() if not default}
         return needed | ({} if project_id is None else {"project_id": project_id})
@@ -204,6 +211,7 @@ async def place(shop: Shop, make_actor: MakeActor) -> Place:
         (await checkpoints.pin(shop.actor, env)).uuid,
         (await backups.backup(shop.actor, shop.project_id)).uuid,
         (await api_keys.create(shop.actor, shop.project_id, "key", [Scope.READ])).key.uuid,
+        (await freezes.freeze(shop.actor, shop.project_id, "Holidays")).uuid,
         member.account_uuid,
         invited.invitation.uuid,
     )
