@@ -14,7 +14,7 @@ from app.rest.request_id import request_id, send_request_id
 from app.rest.router import rest_routes
 from app.rest.static import PAGE_HEADERS, graphiql_page, static_asset
 from app.rest.surroundings import enter_graphql
-from app.services import background, document_bodies, identity
+from app.services import background, document_bodies, identity, live
 from app.services.cache import MergeCache
 from app.services.external_issuer import ExternalIssuer
 from app.settings import Settings
@@ -36,7 +36,8 @@ def create_app(settings: Settings) -> Litestar:
             # What exists now lives as long as the process: the collector need not look at it again.
             gc.collect()
             gc.freeze()
-            async with running.at_work(settings.database_url or "") if settings.worker else nullcontext():
+            at_work = running.at_work(settings.database_url or "") if settings.worker else nullcontext()
+            async with live.bus_open(settings.database_url or ""), at_work:
                 yield
         finally:
             await background.finish()

@@ -14,7 +14,7 @@ import structlog
 import uvicorn
 
 from app.main import create_app
-from app.services import background, identity
+from app.services import background, identity, live
 from app.settings import Settings
 from app.storage import db, master_key, migrations, wakes
 from app.storage.embedded import default_data_dir, running_cluster
@@ -23,6 +23,7 @@ from app.worker import running
 
 OWNER_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 10
+MAX_SOCKET_MESSAGE: Final = 64 * 1024
 R = TypeVar("R")
 
 
@@ -99,7 +100,7 @@ def run_at(found: Database, work: Callable[[], Awaitable[R]], connections: int =
 
 
 class Server(uvicorn.Server):
-    """uvicorn, told when it listens."""
+    """uvicorn, saying when it listens, and letting those who follow something know that it is over."""
 
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
@@ -109,6 +110,11 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # uvicorn itself would close the sockets first, and no stream would get its end.
+        await live.end_all()
+        await super().shutdown(sockets)
 
 
 def listening_socket(host: str, port: int, *, search: bool = False) -> socket.socket:
@@ -139,6 +145,7 @@ def serve(settings: Settings, listening: socket.socket, found: Database, on_read
         http="httptools",
         ws="websockets-sansio",
         ws_per_message_deflate=False,
+        ws_max_size=MAX_SOCKET_MESSAGE,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -9,6 +9,7 @@ import strawberry
 from app.domain.errors import Unauthenticated, ValidationFailed
 from app.domain.model import Actor, Environment, Plan
 from app.services import environments
+from app.services.passes import Pass
 from schema.loaders import Loaders
 
 
@@ -18,8 +19,9 @@ class Context:
 
     ``caller`` is None where no credentials were given. ``environment`` is the request's own reference to an
     environment, a UUID or a name (``X-AgentStack-Env``, ``?env=``); None means production. ``default_plan`` is what
-    a new project gets. ``operation_named`` says whether the request names the operation that it wants. ``replayed``
-    takes the mutations, by response key, that were answered as an earlier time under their idempotency key.
+    a new project gets. ``bearer`` is what lets in a connection that stays. ``operation_named`` says whether the
+    request names the operation that it wants. ``replayed`` takes the mutations, by response key, that were answered
+    as an earlier time under their idempotency key.
     """
 
     caller: Actor | None
@@ -27,6 +29,7 @@ class Context:
     request_id: str
     default_plan: Plan
     loaders: Loaders
+    bearer: Pass | None = None
     operation_named: bool = True
     replayed: list[str | int] = field(default_factory=list)
 
@@ -36,6 +39,13 @@ class Context:
         if self.caller is None:
             raise Unauthenticated("Log in first: this needs a user's token or an API key as a bearer token.")
         return self.caller
+
+    @property
+    def held(self) -> Pass:
+        """What lets in a subscription, and out again. Raises Unauthenticated."""
+        if self.bearer is None:
+            raise Unauthenticated("To subscribe, connect with a user's token or an API key.")
+        return self.bearer
 
     def for_operation(self) -> "Context":
         """Return this context with loaders that have loaded nothing yet."""

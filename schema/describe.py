@@ -46,6 +46,11 @@ def mutation(resolver: Resolver) -> Resolver:
     return cast(Resolver, made)
 
 
+def subscription(resolver: Resolver) -> Resolver:
+    """Make an asynchronous generator a subscription. Its docstring is the description."""
+    return cast(Resolver, strawberry.subscription(resolver, description=_docstring(resolver)))
+
+
 def present(value: T | None) -> T | None:
     """Return the value of an optional input member; None if it was left out."""
     return None if value is strawberry.UNSET else value

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Final
 
-from litestar import Request, Response, WebSocket, get, post, websocket
+from litestar import Request, Response, get, post, websocket
 from litestar.connection import ASGIConnection
 from litestar.di import Provide
 from litestar.types import Scope
@@ -17,17 +18,21 @@ from strawberry.types.graphql import OperationType
 
 from app.domain.errors import BadRequest, DomainError, Kind, UnsupportedMediaType
 from app.domain.json_text import parse_json
-from app.domain.model import Plan
+from app.domain.model import Actor, Plan
 from app.domain.values import Value
-from app.services import identity
+from app.event_stream import EventStream
+from app.services import identity, passes
+from app.services.passes import Pass
 from app.storage import codec
 from schema.context import Context
+from schema.event_stream import streamed
 from schema.loaders import Loaders
-from schema.negotiation import GRAPHQL_RESPONSE, JSON, negotiate, wants_page
-from schema.root import MAX_TOKENS, build_schema
+from schema.negotiation import GRAPHQL_RESPONSE, JSON, negotiate, wants_events, wants_page
+from schema.root import MAX_TOKENS, Schema, build_schema
+from schema.socket import PROTOCOL, AnySocket, Connection
 
 AnyRequest = Request[Any, Any, Any]
-AnySocket = WebSocket[Any, Any, Any]
+AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
 _STATUS: Final[Mapping[Kind, int]] = {
     Kind.UNAUTHENTICATED: 401,
@@ -56,7 +61,7 @@ class Door:
 
     graphiql: Callable[[], Response[bytes]]
     request_id: Callable[[Scope], str]
-    environment: Callable[[ASGIConnection[Any, Any, Any, Any]], str | None]
+    environment: Callable[[AnyConnection], str | None]
     enter: Callable[[Scope], None]
     default_plan: Plan = Plan.PRO
     max_tokens: int = MAX_TOKENS
@@ -73,13 +78,14 @@ class _Refused(Exception):
 
 
 class _GraphQLDoor(GraphQLController[Context, None]):
-    """Strawberry's controller with its own reading and answering; there is nothing to subscribe to."""
+    """Strawberry's controller with its own reading, answering and streaming."""
 
     path = "/graphql"
     include_in_schema = False
     # Strawberry's handlers take their context by inferred injection, which Litestar is about to drop.
     dependencies: ClassVar[dict[str, Provide]] = {}  # type: ignore[misc]
     door: Door
+    schema: Schema
 
     @get()
     async def handle_http_get(self, request: AnyRequest) -> Response[bytes]:
@@ -91,10 +97,23 @@ class _GraphQLDoor(GraphQLController[Context, None]):
 
     @websocket()
     async def websocket_endpoint(self, socket: AnySocket) -> None:
-        await self.reject_websocket(socket)
+        await self.connect(socket)
+
+    async def connect(self, socket: AnySocket) -> None:
+        """Serve a WebSocket, unless it is opened by another site's page or speaks another protocol."""
+        if not self._check_websocket_origin(socket):
+            await self.reject_websocket(socket)
+        elif PROTOCOL not in socket.scope["subprotocols"]:
+            await socket.accept()
+            await socket.close(code=4406, reason="Subprotocol not acceptable")
+        else:
+            self.door.enter(socket.scope)
+            await Connection(socket, self.schema, partial(self._context_of, socket)).run()
 
     async def respond(self, request: AnyRequest) -> Response[bytes]:
         """Answer one request: with GraphiQL for a browser, else with a result or the reason for having none."""
+        if wants_events(request.headers.get("accept")):
+            return await self._stream(request)
         if wants_page(request.method, request.headers.get("accept"), "query" in request.query_params):
             return self.door.graphiql()
         media_type = negotiate(request.headers.get("accept"))
@@ -112,6 +131,16 @@ class _GraphQLDoor(GraphQLController[Context, None]):
                 answer.headers["Idempotency-Replayed"] = "true"
             return answer
         return _refuse(refused, media_type or JSON)
+
+    async def _stream(self, request: AnyRequest) -> Response[bytes]:
+        try:
+            asked = await _read(request)
+            self.door.enter(request.scope)
+            bearer = await passes.admit(request.headers.get("authorization"))
+        except DomainError as error:
+            return _refuse(_Refused(_STATUS.get(error.kind, 400), error.code, error.message), JSON)
+        context = replace(self._context_of(request, bearer), operation_named=asked.operation_name is not None)
+        return EventStream(streamed(self.schema, asked, context), bearer.until_lost)
 
     async def _execute(self, request: AnyRequest, context: Context) -> ExecutionResult:
         asked = await _read(request)
@@ -137,10 +166,16 @@ class _GraphQLDoor(GraphQLController[Context, None]):
         self.door.enter(request.scope)
         authorization = request.headers.get("authorization")
         caller = await identity.authenticate(authorization) if authorization is not None else None
+        return self._made(request, caller)
+
+    def _context_of(self, connection: AnyConnection, bearer: Pass) -> Context:
+        return replace(self._made(connection, bearer.actor), bearer=bearer)
+
+    def _made(self, connection: AnyConnection, caller: Actor | None) -> Context:
         return Context(
             caller=caller,
-            environment=self.door.environment(request),
-            request_id=self.door.request_id(request.scope),
+            environment=self.door.environment(connection),
+            request_id=self.door.request_id(connection.scope),
             default_plan=self.door.default_plan,
             loaders=Loaders(caller),
         )

@@ -5,6 +5,7 @@ from typing import Final
 
 GRAPHQL_RESPONSE: Final = "application/graphql-response+json"
 JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
 _HTML: Final = "text/html"
 
 
@@ -23,6 +24,13 @@ def negotiate(accept: str | None) -> str | None:
     if _quality(GRAPHQL_RESPONSE, ranges) == _quality(JSON, ranges) and GRAPHQL_RESPONSE in ranges:
         best = GRAPHQL_RESPONSE
     return best if _quality(best, ranges) > 0 else None
+
+
+def wants_events(accept: str | None) -> bool:
+    """Return whether a stream of events is what the client likes best, and not only takes as well."""
+    ranges = _ranges(accept)
+    liked = ranges.get(EVENT_STREAM, 0.0)
+    return liked > 0 and liked >= max(ranges.values()) and next(iter(ranges)) == EVENT_STREAM
 
 
 def _quality(media_type: str, ranges: Mapping[str, float]) -> float:

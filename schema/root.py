@@ -27,6 +27,7 @@ from schema.project_mutations import ProjectMutation
 from schema.projects import ProjectQuery
 from schema.scalars import SCALARS
 from schema.settings import SettingsMutation
+from schema.subscriptions import Subscription
 from schema.viewer import ViewerQuery
 
 MAX_TOKENS: Final = 1_000
@@ -69,6 +70,7 @@ def build_schema(max_tokens: int = MAX_TOKENS) -> Schema:
     return Schema(
         query=Query,
         mutation=Mutation,
+        subscription=Subscription,
         types=[Refusal],
         config=StrawberryConfig(scalar_map=SCALARS),
         exception_handlers=handlers,

@@ -11,7 +11,9 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from app.domain.errors import DomainError, Kind
 from app.domain.model import Origin
+from app.domain.paging import decode_cursor, encode_cursor
 from app.domain.values import Value
 
 
@@ -77,7 +79,6 @@ class Event:
 
 
 ROLLOUT_TYPES: Final = frozenset(type_ for type_ in EventType if type_.startswith("rollout."))
-ENDS_OF_ROLLOUTS: Final = frozenset({EventType.ROLLOUT_ABORTED, EventType.ROLLOUT_COMPLETED})
 
 
 def document_data(
@@ -91,3 +92,48 @@ def document_data(
         "generation_uuid": str(generation_uuid),
         "origin": origin.value,
     }
+
+
+class ResyncRequired(DomainError):
+    """The cursor is none of this project's history as the database has it now; what was missed cannot be told."""
+
+    code, kind = "resync_required", Kind.CONFLICT
+
+    def __init__(self) -> None:
+        super().__init__("The project's history does not go on from this cursor: read its state anew, then follow it.")
+
+
+class TooSlow(DomainError):
+    """A subscriber did not take its events."""
+
+    code, kind = "too_slow", Kind.TOO_MANY
+
+    def __init__(self) -> None:
+        super().__init__("Events came faster than they were taken; go on from the last cursor.", retry_after=1)
+
+
+class TooManySubscribers(DomainError):
+    code, kind = "too_many_subscribers", Kind.TOO_MANY
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most:,} connections follow this project already; try again later.", retry_after=10)
+
+
+class ServerStopping(DomainError):
+    code, kind = "server_stopping", Kind.UNAVAILABLE
+
+    def __init__(self) -> None:
+        super().__init__("This server is about to stop; connect again.", retry_after=1)
+
+
+def cursor_at(project_id: int, version: int) -> str:
+    """Return the cursor that stands behind the event of that version."""
+    return encode_cursor(project_id, version)
+
+
+def version_of(project_id: int, cursor: str) -> int:
+    """Return the version that a cursor stands behind. Raises BadRequest, ResyncRequired for one of another project."""
+    project, version = decode_cursor(cursor, int, int)
+    if project != project_id:
+        raise ResyncRequired
+    return int(version)

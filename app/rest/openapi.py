@@ -39,6 +39,7 @@ _TAGS: Final = {
     "Plans": "What the project's plan allows, and what of it is in use.",
     "Promotion": "Bringing an environment's changes to production, step by step or at once.",
     "Settings": "What the project's owners decide about how it works.",
+    "Events": "Following a project as it changes.",
     "History": "What changed, who set a value, and dropping overrides.",
     "Audit": "Who did what, when and from where; append-only.",
 }

@@ -16,6 +16,7 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIType
 
+from app.event_stream import MEDIA_TYPE
 from app.rest.examples import ANSWERS, BODIES
 from app.rest.parameters import ENVIRONMENT_IN_QUERY, IN_ENVIRONMENT
 from app.rest.request import JSON, JSON_PATCH, MERGE_PATCH, NDJSON
@@ -32,6 +33,7 @@ _OPERATIONS: Final = Schema(
     description="A JSON patch: operations, done in order, all or none (RFC 6902).",
 )
 _LINES: Final = Schema(type=OpenAPIType.STRING, description='One `{"kind", "key", "data"}` a line.')
+_EVENTS: Final = Schema(type=OpenAPIType.STRING, description="Server-sent events; the data of each is JSON.")
 _ETAG: Final = OpenAPIHeader(
     schema=Schema(type=OpenAPIType.STRING),
     description="The document's version; `If-Match` takes it as it stands.",
@@ -199,3 +201,12 @@ class Export(ApiOperation):
     def describe(self) -> None:
         """Add the NDJSON answer."""
         self.succeed("200", "The documents, by kind and key.", NDJSON, _LINES)
+
+
+@dataclass
+class Events(ApiOperation):
+    """A stream of events."""
+
+    def describe(self) -> None:
+        """Add the answer, which is one event after another."""
+        self.succeed("200", "The events, each with an `id`, as they happen.", MEDIA_TYPE, _EVENTS)

@@ -18,6 +18,7 @@ from app.rest.comparison import comparison_routes
 from app.rest.context import admit
 from app.rest.documents import document_routes
 from app.rest.environments import environment_routes
+from app.rest.events import event_routes
 from app.rest.freezes import freeze_routes
 from app.rest.history import history_routes
 from app.rest.limits import limit_routes
@@ -48,6 +49,7 @@ def rest_routes() -> list[Router]:
             *checkpoint_routes(),
             comparison_routes(),
             history_routes(),
+            event_routes(),
             audit_routes(),
             limit_routes(),
             settings_routes(),

@@ -195,6 +195,14 @@ async def current_version(project_id: int) -> int:
     return version
 
 
+async def current_versions(project_ids: Sequence[int]) -> dict[int, int]:
+    """Return the version of each project."""
+    rows = await db.fetch(
+        "SELECT project_id, version FROM project_counter WHERE project_id = ANY ($1::int[])", project_ids
+    )
+    return {row["project_id"]: row["version"] for row in rows}
+
+
 async def version_of(entity: Entity, entity_version: int) -> int:
     """Return the project version of the change that gave ``entity`` that version of its own."""
     version: int = await db.fetchval(

@@ -7,9 +7,6 @@ import pytest
 from gql import Client, GraphQLRequest, gql
 from gql.transport.exceptions import TransportQueryError
 from gql.transport.httpx import HTTPXAsyncTransport
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
-from websockets.typing import Subprotocol
 
 from tests.conftest import Database
 from tests.processes.served import Served, served
@@ -67,11 +64,3 @@ async def test_gql_reads_the_schema_and_works_with_it(server: Served, token: str
             await session.execute(gql("{ project(id: 999999999) { name } }"))
         assert refused.value.errors is not None
         assert refused.value.errors[0]["extensions"]["code"] == "project_not_found"
-
-
-async def test_there_is_nothing_to_subscribe_to_yet(server: Served) -> None:
-    address = server.url.replace("http://", "ws://") + "/graphql"
-    with pytest.raises(InvalidStatus) as refused:
-        async with connect(address, subprotocols=[Subprotocol("graphql-transport-ws")]):
-            pass
-    assert refused.value.response.status_code == 403

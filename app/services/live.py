@@ -1,0 +1,135 @@
+"""Following a project: its events as they are committed, from a cursor on (semantics §9)."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
+from contextlib import aclosing, asynccontextmanager
+from uuid import UUID
+
+from app.domain.events import Event, EventType, ResyncRequired, ServerStopping, TooSlow, version_of
+from app.domain.model import Environment
+from app.domain.policy import Operation
+from app.domain.rollout_state import RolloutState, concerns, ends, is_over, state_at, state_of
+from app.services import access
+from app.services.bus import PAGE, Bus
+from app.services.passes import Pass
+from app.storage import changes, environments
+from app.storage import events as stored
+
+Wanted = Callable[[Event], bool]
+
+bus: Bus | None = None
+"""This process's, set where the application starts."""
+
+
+@asynccontextmanager
+async def bus_open(dsn: str) -> AsyncIterator[None]:
+    """Have this process's bus, listening to the database of ``dsn``, as long as the block runs."""
+    global bus
+    bus = Bus(dsn)
+    bus.start()
+    try:
+        yield
+    finally:
+        await bus.close()
+        bus = None
+
+
+def opened() -> Bus:
+    """Return the bus. Raises ServerStopping if there is none that could be followed any more."""
+    if bus is None or bus.closed:
+        raise ServerStopping
+    return bus
+
+
+async def end_all() -> None:
+    """End what everybody follows, for a server that is about to stop."""
+    if bus is not None:
+        await bus.close()
+
+
+async def events(
+    bearer: Pass,
+    project_id: int,
+    after: str | None = None,
+    *,
+    types: Collection[EventType] = (),
+    env_uuid: UUID | None = None,
+) -> AsyncGenerator[Event]:
+    """Return the project's events after a cursor, or from now on, without end.
+
+    The caller awaits this once, for the refusals: ProjectNotFound, Forbidden, BadRequest, ResyncRequired. The iterator
+    raises them, or Unauthenticated, when the right to follow ends; TooSlow, TooManySubscribers. It ends when the server
+    does.
+    """
+    await access.authorize(bearer.actor, project_id, Operation.READ)
+    opened()
+    version = None if after is None else await _known(project_id, after)
+    wanted = frozenset(types)
+
+    def chosen(event: Event) -> bool:
+        return (not wanted or event.type in wanted) and (env_uuid is None or event.env_uuid == env_uuid)
+
+    return followed(bearer, project_id, version, chosen)
+
+
+async def _known(project_id: int, after: str) -> int:
+    version = version_of(project_id, after)
+    if version > await changes.current_version(project_id):
+        raise ResyncRequired
+    return version
+
+
+async def rollout(bearer: Pass, env_uuid: UUID, after: str | None = None) -> AsyncGenerator[RolloutState]:
+    """Return where an environment's rollout stands, then each of its events until it has ended.
+
+    With a cursor, only the events after it. Where none is under way but one may come, it is waited for. To be awaited,
+    and raising, as ``events``; EnvironmentNotFound too.
+    """
+    environment = await access.environment_by_uuid(bearer.actor, env_uuid, Operation.READ)
+    version = None if after is None else await _known(environment.project_id, after)
+    return _rollout(bearer, environment, version)
+
+
+async def _rollout(bearer: Pass, environment: Environment, after: int | None) -> AsyncGenerator[RolloutState]:
+    project_id, uuid = environment.project_id, environment.uuid
+    # The version before the row: what happens between the two is told twice rather than never.
+    version = await changes.current_version(project_id)
+    state = state_of((await environments.get([project_id], uuid)) or environment, version)
+    over = is_over(state.status)
+    if after is None:
+        yield state
+    else:
+        version = after
+    if over and after is None:
+        return
+    follow = _missed if over else followed
+    happened = follow(bearer, project_id, version, lambda event: concerns(event, uuid))
+    async with aclosing(happened) as found:
+        async for event in found:
+            state = state_at(event, state)
+            yield state
+            if ends(event):
+                return
+
+
+async def _missed(bearer: Pass, project_id: int, version: int, chosen: Wanted) -> AsyncGenerator[Event]:
+    """Yield what has happened after a version until now."""
+    with bearer.following(project_id):
+        while found := await stored.page(project_id, version, PAGE):
+            await bearer.check()
+            for event in filter(chosen, found):
+                yield event
+            version = found[-1].version
+
+
+async def followed(bearer: Pass, project_id: int, after: int | None, chosen: Wanted) -> AsyncGenerator[Event]:
+    """Yield the chosen events after a version, each only while the bearer may see it."""
+    with bearer.following(project_id):
+        async with opened().subscribed(project_id, after, bearer) as subscriber, aclosing(aiter(subscriber)) as found:
+            try:
+                async for event in found:
+                    if chosen(event):
+                        await bearer.check()
+                        yield event
+            except TooSlow as error:
+                bearer.lost = error
+                raise
