@@ -63,6 +63,12 @@ class Action(StrEnum):
     PIN_ENVIRONMENT = "pin_environment"
     BACKUP_PRODUCTION = "backup_production"
     RESTORE_PRODUCTION = "restore_production"
+    VALIDATE_ENVIRONMENT = "validate_environment"
+    PROMOTE = "promote"
+    APPROVE_PROMOTION = "approve_promotion"
+    REJECT_PROMOTION = "reject_promotion"
+    ROLLBACK_RELEASE = "rollback_release"
+    REBASE_ENVIRONMENT = "rebase_environment"
 
 
 class Door(StrEnum):

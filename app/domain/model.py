@@ -144,7 +144,8 @@ class Generation:
     ``ancestors`` is its full line, root first, itself last; ``path`` the end of that line from the nearest
     whole-document generation down to itself. ``filter_uuid`` is the generation from which on a user is
     visible only if it has a layer (a filtered fork), or None. ``version`` is the project version then;
-    ``entity_count`` what production or a snapshot shows, 0 elsewhere.
+    ``entity_count`` what production or a snapshot shows, 0 elsewhere. ``replaces_version``, on the line of a
+    rollback: the production that a promotion replaces by this state (semantics §11.11).
     """
 
     project_id: int
@@ -162,6 +163,7 @@ class Generation:
     version: int
     created_at: datetime
     created_by: str
+    replaces_version: int | None = None
 
     @property
     def diff_only(self) -> bool:
@@ -223,8 +225,9 @@ class EntityStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """A moment to read at: exactly one of a project version, a time, a checkpoint's UUID."""
+    """A moment to read at: exactly one of a project version, a time, a checkpoint's or a release's UUID."""
 
     version: int | None = None
     time: datetime | None = None
     checkpoint: UUID | None = None
+    release: UUID | None = None

@@ -19,14 +19,11 @@ from app.domain.project_settings import ProjectSettings
 
 
 class Operation(StrEnum):
-    READ_ITSELF = "read_itself"
     READ_ACCOUNT = "read_account"
-    LOG_OUT = "log_out"
     LIST_PROJECTS = "list_projects"
     CREATE_PROJECT = "create_project"
     ACCEPT_INVITATION = "accept_invitation"
     READ = "read"
-    READ_ROLE = "read_role"
     WRITE = "write"
     FORK = "fork"
     ARCHIVE = "archive"
@@ -35,6 +32,11 @@ class Operation(StrEnum):
     CHOOSE_ENVIRONMENT = "choose_environment"
     BACKUP = "backup"
     RESTORE = "restore"
+    VALIDATE = "validate"
+    PROMOTE = "promote"
+    APPROVE = "approve"
+    REBASE = "rebase"
+    ROLLBACK_RELEASE = "rollback_release"
     READ_MEMBERS = "read_members"
     MANAGE_MEMBERS = "manage_members"
     LEAVE = "leave"
@@ -50,15 +52,14 @@ class Rule:
     """Who may, in a row of the table.
 
     ``roles``: of a project's members; None: any account, and no project is asked. ``scope``: what an API key needs;
-    None: no key may, but with ``any_key`` all may. ``in_environment``: whoever is limited to some environments may in
-    those only. ``direct``: in production only the roles that the project's settings name.
+    None: no key may. ``in_environment``: whoever is limited to some environments may in those only. ``direct``: in
+    production only the roles that the project's settings name.
     """
 
     roles: frozenset[Role] | None
     scope: Scope | None
     in_environment: bool = False
     direct: bool = False
-    any_key: bool = False
 
 
 _ALL: Final = frozenset(Role)
@@ -66,14 +67,11 @@ _EDITORS: Final = frozenset({Role.OWNER, Role.ADMIN, Role.EDITOR})
 _ADMINS: Final = frozenset({Role.OWNER, Role.ADMIN})
 
 POLICY: Final[Mapping[Operation, Rule]] = {
-    Operation.READ_ITSELF: Rule(None, None, any_key=True),
     Operation.READ_ACCOUNT: Rule(None, Scope.READ),
-    Operation.LOG_OUT: Rule(None, None),
     Operation.LIST_PROJECTS: Rule(None, Scope.READ),
     Operation.CREATE_PROJECT: Rule(None, None),
     Operation.ACCEPT_INVITATION: Rule(None, None),
     Operation.READ: Rule(_ALL, Scope.READ),
-    Operation.READ_ROLE: Rule(_ALL, None, any_key=True),
     Operation.WRITE: Rule(_EDITORS, Scope.WRITE, in_environment=True, direct=True),
     Operation.FORK: Rule(_EDITORS, None, in_environment=True),
     Operation.ARCHIVE: Rule(_EDITORS, None, in_environment=True),
@@ -82,6 +80,11 @@ POLICY: Final[Mapping[Operation, Rule]] = {
     Operation.CHOOSE_ENVIRONMENT: Rule(_ALL, None),
     Operation.BACKUP: Rule(_EDITORS, Scope.WRITE, in_environment=True),
     Operation.RESTORE: Rule(_ADMINS, Scope.PROMOTE),
+    Operation.VALIDATE: Rule(_EDITORS, Scope.WRITE, in_environment=True),
+    Operation.PROMOTE: Rule(_EDITORS, Scope.PROMOTE, in_environment=True),
+    Operation.APPROVE: Rule(_ADMINS, Scope.PROMOTE),
+    Operation.REBASE: Rule(_EDITORS, Scope.WRITE, in_environment=True),
+    Operation.ROLLBACK_RELEASE: Rule(_EDITORS, Scope.PROMOTE),
     Operation.READ_MEMBERS: Rule(_ALL, Scope.ADMIN),
     Operation.MANAGE_MEMBERS: Rule(_ADMINS, None),
     Operation.LEAVE: Rule(_ALL, None),
@@ -117,8 +120,6 @@ def check(actor: Actor, membership: Membership | None, operation: Operation, env
 
 
 def _check_key(actor: Actor, rule: Rule) -> None:
-    if rule.any_key:
-        return
     if rule.scope is None:
         raise TokenKindForbidden
     if rule.scope not in actor.scopes:

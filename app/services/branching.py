@@ -39,7 +39,8 @@ class ForkOptions:
     """What to fork and how.
 
     ``user_uuids`` limits the users that the fork shows to those, ``user_rules`` to those that match a segment's
-    rules when it is made. ``expires_at`` of None is as late as the plan allows.
+    rules when it is made. ``expires_at`` of None is as late as the plan allows. ``replaces_version`` is that of the
+    production which a rollback replaces when it is promoted.
     """
 
     env_name: str
@@ -50,6 +51,7 @@ class ForkOptions:
     rollout_steps: list[Value] | None = None
     shadow_writes: bool = False
     expires_at: datetime | None = None
+    replaces_version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,8 @@ async def branch(
     generation = writing.child_of(parent, environment, actor)
     if options.user_uuids is not None:
         generation = replace(generation, filter_uuid=generation.uuid)
+    if options.replaces_version is not None:
+        generation = replace(generation, replaces_version=options.replaces_version)
     environment = replace(environment, head_uuid=generation.uuid)
     await environments.add(environment)
     await jobs.archive_on_expiry(environment)
@@ -161,5 +165,5 @@ async def _project_layer(actor: Actor, generation: Generation, entry: Entry) -> 
     entity = await entities.lock(generation.project_id, PROJECT_KIND, PROJECT_KEY)
     stack = (await layers.stacks_of(generation.project_id, generation.uuid, [entity.uuid]))[entity.uuid]
     place = Place(generation.project_id, generation.env_uuid, generation.uuid, False, Origin.FORK, actor.name)
-    recorded = await changes.record(place, [LayerWrite(stack, NOTHING, stack.state, stack.state)], entry)
+    recorded = await changes.record(place, [LayerWrite(stack, NOTHING, stack.state, stack.state, NOTHING)], entry)
     return recorded[0].layer_uuid, recorded[0].change.version

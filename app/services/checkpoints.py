@@ -34,7 +34,7 @@ from app.services import access, plan_limits, recording, resolution, writing
 from app.services.branching import MAX_DEPTH, Fork, ForkOptions, branch, lock_source
 from app.services.operation import operation
 from app.services.publishing import publish
-from app.storage import db, environments, generations, snapshots
+from app.storage import changes, db, environments, generations, snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +185,7 @@ async def _rollback(actor: Actor, checkpoint: Generation, options: ForkOptions) 
     source = await lock_source(known[checkpoint.env_uuid])
     if await generations.get([checkpoint.project_id], checkpoint.uuid) is None:
         raise CheckpointNotFound
+    options = replace(options, replaces_version=await changes.current_version(checkpoint.project_id))
     fork = await branch(actor, source, checkpoint, options, usage, beyond_limit=beyond_limit)
     await access.let_change(actor, fork.environment)
     return fork

@@ -11,9 +11,10 @@ from app.domain.layers import resolve, version_tag
 from app.domain.model import USER_KIND, Actor, At, Document, Environment, Generation
 from app.domain.patch import Patch, apply, from_json, to_json
 from app.domain.policy import Operation
+from app.domain.promotion_errors import ReleaseNotFound
 from app.domain.values import MISSING, State, Value
 from app.services import access
-from app.storage import changes, generations, layers
+from app.storage import changes, generations, layers, releases
 from app.storage.changes import LayerHistory
 from app.storage.layers import DocumentKey, Stack
 
@@ -64,6 +65,11 @@ async def _generation(project_id: int, uuid: UUID) -> Generation:
 
 
 async def _version(project_id: int, at: At) -> int:
+    if at.release is not None:
+        release = await releases.get([project_id], at.release)
+        if release is None:
+            raise ReleaseNotFound
+        return release.version
     if at.time is not None:
         if at.time > datetime.now(UTC):
             raise VersionNotFound("That time is still to come.", time=at.time.isoformat())
@@ -90,8 +96,7 @@ async def documents(project_id: int, keys: Sequence[DocumentKey]) -> list[Docume
 
 async def document(seen: View, kind: str, key: str) -> Document | None:
     """Return one document of a view, MISSING state included; None if no such entity was ever named."""
-    at = DocumentKey(seen.generation.uuid, kind, key)
-    stack = (await layers.stacks(seen.generation.project_id, [at]))[0]
+    stack = await layers.stack_on(seen.generation, kind, key)
     return (await wound_back(seen, [stack]))[0] if stack else None
 
 

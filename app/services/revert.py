@@ -115,7 +115,7 @@ async def _reverting(
         if own[uuid].in_sight:
             after = _reverted(own[uuid].state, parents[uuid].state, paths)
             if not same(own[uuid].state, after):
-                writes.append(DocumentWrite(own[uuid], after))
+                writes.append(DocumentWrite(own[uuid], after, carried=False))
     return writes
 
 

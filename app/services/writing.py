@@ -11,11 +11,13 @@ from uuid import uuid4
 
 from app.domain import lifecycle
 from app.domain.audit import Entry
+from app.domain.carrying import next_base
 from app.domain.errors import EnvironmentArchived, ValidationFailed, ValueNotStorable
 from app.domain.events import EventType
 from app.domain.json_text import check_storable
 from app.domain.layers import canonical_layer
 from app.domain.model import PROJECT_KIND, Actor, Environment, EnvStatus, Generation, GenerationKind, Origin
+from app.domain.patch import diff
 from app.domain.values import MISSING, State
 from app.services.publishing import publish
 from app.storage import changes, db, environments, generations
@@ -38,10 +40,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class DocumentWrite:
-    """An entity's stack at the head, and the state that it is to show."""
+    """An entity's stack at the head, and the state that it is to show; whether a promotion is to carry that."""
 
     stack: Stack
     after: State
+    carried: bool = True
 
 
 def check_document(kind: str, state: State) -> State:
@@ -149,7 +152,13 @@ def layer_write(opened: Opened, item: DocumentWrite) -> LayerWrite:
     """Return the layer that makes one document show what it is to show."""
     before = item.stack.state
     stack = replace(item.stack, generation_uuid=opened.generation.uuid)
-    return LayerWrite(stack, canonical_layer(stack.above_state, item.after), before, item.after)
+    parent = stack.above_state
+    patch = canonical_layer(parent, item.after)
+    if opened.place.is_root:
+        return LayerWrite(stack, patch, before, item.after)
+    change = diff(before, item.after)
+    base = next_base(parent, stack.carrying, patch, change, carried=item.carried)
+    return LayerWrite(stack, patch, before, item.after, base)
 
 
 async def settle(opened: Opened, version: int) -> None:
@@ -187,6 +196,7 @@ def child_of(parent: Generation, environment: Environment, actor: Actor) -> Gene
         version=parent.version,
         created_at=parent.created_at,
         created_by=actor.name,
+        replaces_version=parent.replaces_version,
     )
 
 

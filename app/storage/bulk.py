@@ -28,6 +28,7 @@ _WRITE_COLUMNS: Final = (
     "forward",
     "reverse",
     "layer_reverse",
+    "base",
     "shown_delta",
 )
 
@@ -58,7 +59,7 @@ async def prepare() -> None:
     await db.execute(
         "CREATE TEMPORARY TABLE staged_write (position bigint GENERATED ALWAYS AS IDENTITY, entity_uuid uuid,"
         " layer_uuid uuid, parent_uuid uuid, form text, data jsonb, forward jsonb, reverse jsonb,"
-        " layer_reverse jsonb, shown_delta integer, entity_version bigint) ON COMMIT DROP"
+        " layer_reverse jsonb, base jsonb, shown_delta integer, entity_version bigint) ON COMMIT DROP"
     )
 
 
@@ -118,11 +119,12 @@ async def _add_entities(place: Place) -> int:
         "  ON CONFLICT (project_id, kind, key) DO NOTHING RETURNING uuid, kind, key),"
         " taken AS (DELETE FROM staged_document staged USING added"
         "  WHERE staged.kind = added.kind AND staged.key = added.key RETURNING staged.line, staged.data, added.uuid)"
-        " INSERT INTO staged_write (entity_uuid, layer_uuid, form, data, forward, reverse, layer_reverse,"
+        " INSERT INTO staged_write (entity_uuid, layer_uuid, form, data, forward, reverse, layer_reverse, base,"
         "  shown_delta, entity_version)"
         " SELECT uuid, CASE WHEN $2 THEN uuid ELSE gen_random_uuid() END, 'whole', data,"
         "  jsonb_build_object('set', jsonb_build_object('', data), 'unset', '[]'::jsonb),"
         '  \'{"set": {}, "unset": [""]}\', CASE WHEN $2 THEN NULL ELSE \'{"set": {}, "unset": [""]}\'::jsonb END,'
+        ' CASE WHEN $2 THEN NULL ELSE \'{"set": {}, "unset": [""]}\'::jsonb END,'
         "  1, 1 FROM taken ORDER BY line",
         place.project_id,
         place.is_root,
@@ -154,6 +156,7 @@ async def stage_writes(place: Place, writes: Iterable[LayerWrite]) -> None:
                 dumps(to_json(diff(write.before, write.after))),
                 dumps(to_json(diff(write.after, write.before))),
                 write.layer_reverse(place),
+                write.stored_base,
                 write.shown_delta,
             )
         )
@@ -174,11 +177,11 @@ async def record_staged(place: Place) -> int | None:
         place.project_id,
     )
     await db.execute(
-        "INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, parent_uuid, form, data, version)"
-        " SELECT $1, entity_uuid, $2, coalesce(layer_uuid, gen_random_uuid()), parent_uuid, form, data, entity_version"
-        " FROM staged_write ORDER BY position"
+        "INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, parent_uuid, form, data, version, base)"
+        " SELECT $1, entity_uuid, $2, coalesce(layer_uuid, gen_random_uuid()), parent_uuid, form, data,"
+        "  entity_version, base FROM staged_write ORDER BY position"
         " ON CONFLICT (project_id, entity_uuid, generation_uuid)"
-        " DO UPDATE SET form = EXCLUDED.form, data = EXCLUDED.data, version = EXCLUDED.version",
+        " DO UPDATE SET form = EXCLUDED.form, data = EXCLUDED.data, version = EXCLUDED.version, base = EXCLUDED.base",
         place.project_id,
         place.generation_uuid,
     )

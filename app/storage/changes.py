@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.domain.audit import Entry
 from app.domain.model import USER_KIND, Change, Entity, Origin
-from app.domain.patch import Patch, diff, to_json
+from app.domain.patch import Patch, apply, diff, from_json, to_json
 from app.domain.values import MISSING, State, Value
 from app.storage import audit, db, wakes
 from app.storage.codec import dumps, loads
@@ -37,12 +37,21 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class LayerWrite:
-    """One entity's new layer in a generation: from ``stack`` (as it was) to ``patch``, ``before`` to ``after``."""
+    """One entity's new layer in a generation: from ``stack`` (as it was) to ``patch``, ``before`` to ``after``.
+
+    ``base`` is that of what a layer of a line carries; None in production.
+    """
 
     stack: Stack
     patch: Patch
     before: State
     after: State
+    base: Patch | None = None
+
+    @property
+    def stored_base(self) -> str | None:
+        """The base as it is stored."""
+        return None if self.base is None else dumps(to_json(self.base))
 
     @property
     def shown_delta(self) -> int:
@@ -75,20 +84,20 @@ def layer_value(patch: Patch | None) -> State:
 _WRITTEN: Final = """
 WITH input AS (
     SELECT * FROM unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::text[], $11::jsonb[], $12::jsonb[], $13::jsonb[],
-                         $14::jsonb[])
+                         $14::jsonb[], $16::jsonb[])
     WITH ORDINALITY AS input (entity_uuid, layer_uuid, parent_uuid, form, data, forward, reverse, layer_reverse,
-                              position)
+                              base, position)
 ), versioned AS (
     UPDATE entity SET version = entity.version + 1 FROM input
     WHERE entity.project_id = $1 AND entity.uuid = ANY ($7::uuid[]) AND entity.uuid = input.entity_uuid
     RETURNING entity.uuid, entity.version
 ), written AS (
-    INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, parent_uuid, form, data, version)
+    INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, parent_uuid, form, data, version, base)
     SELECT $1, input.entity_uuid, $2, coalesce(input.layer_uuid, gen_random_uuid()), input.parent_uuid, input.form,
-           input.data, versioned.version
+           input.data, versioned.version, input.base
     FROM input JOIN versioned ON versioned.uuid = input.entity_uuid
     ON CONFLICT (project_id, entity_uuid, generation_uuid)
-    DO UPDATE SET form = EXCLUDED.form, data = EXCLUDED.data, version = EXCLUDED.version
+    DO UPDATE SET form = EXCLUDED.form, data = EXCLUDED.data, version = EXCLUDED.version, base = EXCLUDED.base
     RETURNING layer.entity_uuid, layer.uuid
 ), counted AS (
     UPDATE project_counter SET version = version + (SELECT count(*) FROM written)
@@ -109,8 +118,8 @@ RETURNING version, entity_version, entity_uuid, created_at,
 """
 _RECORD: Final = _WRITTEN + _CHANGED
 # The trail's row comes after the counter was locked, as all that writes both does.
-_FIRST: Final = "coalesce($16::bigint, version - (SELECT count(*) FROM input) + 1)"
-_RECORD_AND_AUDIT: Final = f"{_WRITTEN}, audited AS ({audit.insertion(17, _FIRST, 'version')} FROM counted){_CHANGED}"
+_FIRST: Final = "coalesce($17::bigint, version - (SELECT count(*) FROM input) + 1)"
+_RECORD_AND_AUDIT: Final = f"{_WRITTEN}, audited AS ({audit.insertion(18, _FIRST, 'version')} FROM counted){_CHANGED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +159,7 @@ async def record(
         [dumps(patch) for patch in reverse],
         [write.layer_reverse(place) for write in writes],
         sum(write.shown_delta for write in counted if write.stack.entity.kind == USER_KIND),
+        [write.stored_base for write in writes],
         *((first, *audit.arguments(entry)) if entry else ()),
     )
     wakes.changed(place.project_id)
@@ -201,6 +211,19 @@ async def current_versions(project_ids: Sequence[int]) -> dict[int, int]:
         "SELECT project_id, version FROM project_counter WHERE project_id = ANY ($1::int[])", project_ids
     )
     return {row["project_id"]: row["version"] for row in rows}
+
+
+async def last_shown(project_id: int, entity_uuids: Sequence[UUID], generation_uuid: UUID) -> dict[UUID, State]:
+    """Return, by entity, what a generation showed last of entities that it no longer shows."""
+    rows = await db.fetch(
+        "SELECT DISTINCT ON (entity_uuid) entity_uuid, reverse FROM change"
+        " WHERE project_id = $1 AND entity_uuid = ANY ($2::uuid[]) AND generation_uuid = $3"
+        " AND forward -> 'unset' ? '' ORDER BY entity_uuid, version DESC",
+        project_id,
+        entity_uuids,
+        generation_uuid,
+    )
+    return {row["entity_uuid"]: apply(MISSING, from_json(flat(row["reverse"]))) for row in rows}
 
 
 async def version_of(entity: Entity, entity_version: int) -> int:

@@ -1,6 +1,7 @@
 """Generations: the nodes of a project's tree."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from app.storage import db, environments
 
 _NAMES: Final = (
     "project_id uuid number kind env_uuid parent_uuid ancestors path filter_uuid sealed label entity_count"
-    " version created_at created_by"
+    " version created_at created_by replaces_version"
 ).split()
 COLUMNS: Final = ", ".join(f"gen.{name} AS gen_{name}" for name in _NAMES)
 
@@ -32,6 +33,7 @@ def from_row(row: db.Record) -> Generation:
         version=row["gen_version"],
         created_at=row["gen_created_at"],
         created_by=row["gen_created_by"],
+        replaces_version=row["gen_replaces_version"],
     )
 
 
@@ -113,8 +115,8 @@ async def add(generation: Generation) -> Generation:
     """Insert a generation and return it as it is stored; its clock is the database's."""
     row = await db.fetchrow(
         "INSERT INTO generation AS gen (project_id, uuid, number, kind, env_uuid, parent_uuid, ancestors, path,"
-        " filter_uuid, sealed, label, entity_count, version, created_at, created_by)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, clock_timestamp(), $14)"
+        " filter_uuid, sealed, label, entity_count, version, created_at, created_by, replaces_version)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, clock_timestamp(), $14, $15)"
         f" RETURNING {COLUMNS}",
         generation.project_id,
         generation.uuid,
@@ -130,6 +132,7 @@ async def add(generation: Generation) -> Generation:
         generation.entity_count,
         generation.version,
         generation.created_by,
+        generation.replaces_version,
     )
     if row is None:
         raise LookupError("INSERT returned nothing")
@@ -161,6 +164,11 @@ async def set_version(project_id: int, uuid: UUID, version: int) -> None:
     )
 
 
+async def mark_automatic(project_id: int, uuid: UUID) -> None:
+    """Mark a checkpoint that the server took by itself: no plan counts it."""
+    await db.execute("UPDATE generation SET automatic = true WHERE project_id = $1 AND uuid = $2", project_id, uuid)
+
+
 async def seal(project_id: int, uuid: UUID) -> None:
     """Close a generation to writes for ever."""
     await db.execute(
@@ -177,9 +185,16 @@ async def delete(project_id: int, uuid: UUID) -> None:
 
 
 async def at_version(project_id: int, env_uuid: UUID, version: int) -> Generation | None:
-    """Return what was the head of an environment at a project version, or None before its birth."""
+    """Return what was the head of an environment at a project version, on the line where it stood then.
+
+    None before its birth.
+    """
     row = await db.fetchrow(
-        f"SELECT {COLUMNS} FROM generation gen WHERE gen.project_id = $1 AND gen.env_uuid = $2 AND gen.version <= $3"
+        f"SELECT {COLUMNS}, former.ancestors AS former_ancestors, former.path AS former_path FROM generation gen"
+        " LEFT JOIN LATERAL (SELECT ancestors, path FROM former_line WHERE former_line.project_id = $1"
+        "  AND former_line.generation_uuid = gen.uuid AND until_version > $3"
+        "  ORDER BY until_version LIMIT 1) former ON true"
+        " WHERE gen.project_id = $1 AND gen.env_uuid = $2 AND gen.version <= $3"
         " AND (gen.kind = 'line' OR (gen.kind = 'checkpoint' AND EXISTS (SELECT FROM environment env"
         "      WHERE env.project_id = $1 AND env.uuid = $2 AND env.env_type <> 'production')))"
         " ORDER BY gen.version DESC, gen.number DESC LIMIT 1",
@@ -187,4 +202,9 @@ async def at_version(project_id: int, env_uuid: UUID, version: int) -> Generatio
         env_uuid,
         version,
     )
-    return from_row(row) if row else None
+    if row is None:
+        return None
+    generation = from_row(row)
+    if row["former_path"] is None:
+        return generation
+    return replace(generation, ancestors=tuple(row["former_ancestors"]), path=tuple(row["former_path"]))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
+from app.domain.carrying import NO_LAYER, LineLayer, base_of
 from app.domain.layers import resolve, version_tag
 from app.domain.model import Document, Entity, Generation
 from app.domain.patch import NOTHING, REMOVE, Patch, Replace, from_json, to_json
@@ -30,10 +31,16 @@ class Layer:
     form: str
     data: str | None
     version: int
+    base: str | None = None
 
     @property
     def patch(self) -> Patch:
         return patch_of(self.form, self.data)
+
+    def carrying(self, parent: State) -> LineLayer:
+        """Return the layer with its base. One that was never told has seen what ``parent`` shows now."""
+        patch = self.patch
+        return LineLayer(patch, patch_of("patch", self.base) if self.base else base_of(patch, parent))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,11 @@ class Stack:
         return last if last and last.generation_uuid == self.generation_uuid else None
 
     @property
+    def carrying(self) -> LineLayer:
+        """The layer of the generation itself with the base of what it carries."""
+        return self.own.carrying(self.above_state) if self.own else NO_LAYER
+
+    @property
     def above(self) -> Sequence[Layer]:
         """The layers of the ancestors."""
         return self.layers[:-1] if self.own else self.layers
@@ -84,6 +96,11 @@ class Stack:
             layer_uuid=self.layers[-1].uuid if self.layers else None,
             overrides=to_json(patch) if self.above else to_json(NOTHING),
         )
+
+
+def state_of(layer: Layer | None) -> State:
+    """Return what a layer with nothing above it shows."""
+    return resolve([layer.patch]) if layer else MISSING
 
 
 def patch_of(form: str, data: str | None) -> Patch:
@@ -150,7 +167,14 @@ def group(project_id: int, rows: Iterable[db.Record]) -> dict[tuple[UUID, UUID],
             layers[at] = []
         if row["layer_uuid"] is not None:
             layers[at].append(
-                Layer(row["layer_uuid"], row["generation_uuid"], row["form"], row["data"], row["version"])
+                Layer(
+                    row["layer_uuid"],
+                    row["generation_uuid"],
+                    row["form"],
+                    row["data"],
+                    row["version"],
+                    row.get("base"),
+                )
             )
     return {at: Stack(entity, at[0], tuple(layers[at]), seen) for at, (entity, seen) in heads.items()}
 
@@ -173,10 +197,30 @@ async def stacks(project_id: int, keys: Sequence[DocumentKey]) -> list[Stack | N
     return [named.get(key) for key in keys]
 
 
-async def stacks_of(project_id: int, generation_uuid: UUID, entity_uuids: Sequence[UUID]) -> dict[UUID, Stack]:
-    """Return the stacks of entities in one generation, by entity, in one statement."""
+# A generation on the line that the caller names, which may be a former one (``generations.at_version``).
+_GIVEN: Final = "(SELECT $1::integer AS project_id, $2::uuid AS uuid, $3::uuid[] AS path, $4::uuid AS filter_uuid) gen"
+
+
+async def stack_on(generation: Generation, kind: str, key: str) -> Stack | None:
+    """Return the stack of one document on the line that ``generation`` says; None if it was never named."""
     rows = await db.fetch(
-        f"SELECT {STACK_COLUMNS} FROM generation gen"
+        f"SELECT {STACK_COLUMNS} FROM {_GIVEN}"
+        f" {keyed('entity', 'entity.project_id = $1 AND entity.kind = $5 AND entity.key = $6')}"
+        f" {LAYERS_ON_PATH} ORDER BY {BY_DEPTH}",
+        generation.project_id,
+        generation.uuid,
+        generation.path,
+        generation.filter_uuid,
+        kind,
+        key,
+    )
+    return next(iter(group(generation.project_id, rows).values()), None)
+
+
+async def stacks_of(project_id: int, generation_uuid: UUID, entity_uuids: Sequence[UUID]) -> dict[UUID, Stack]:
+    """Return the stacks of entities in one generation, by entity, in one statement; layers with their bases."""
+    rows = await db.fetch(
+        f"SELECT {STACK_COLUMNS}, layer.base FROM generation gen"
         " JOIN entity ON entity.project_id = $1 AND entity.uuid = ANY ($3::uuid[])"
         f" {LAYERS_ON_PATH} WHERE gen.project_id = $1 AND gen.uuid = $2 ORDER BY {BY_DEPTH}",
         project_id,
@@ -200,17 +244,18 @@ async def list_page(
     """
     visible = f"{SHOWN} AND {IN_SIGHT}" if shown_only else "true"
     # Written out for each case: a condition that may be switched off keeps the index from starting at it.
-    position = "(entity.kind, entity.key) > ($3, $4)" if kind is None else "entity.kind = $3 AND entity.key > $4"
+    position = "(entity.kind, entity.key) > ($5, $6)" if kind is None else "entity.kind = $5 AND entity.key > $6"
     last_kind, last_key = after or ("", "")
     rows = await db.fetch(
-        "WITH page AS (SELECT entity.* FROM generation gen JOIN entity ON entity.project_id = gen.project_id"
-        f"  WHERE gen.project_id = $1 AND gen.uuid = $2 AND {position} AND {visible}"
-        "  ORDER BY entity.kind, entity.key LIMIT $5)"
-        f" SELECT {STACK_COLUMNS} FROM page entity"
-        " JOIN generation gen ON gen.project_id = $1 AND gen.uuid = $2"
+        f"WITH page AS (SELECT entity.* FROM {_GIVEN} JOIN entity ON entity.project_id = gen.project_id"
+        f"  WHERE entity.project_id = $1 AND {position} AND {visible}"
+        "  ORDER BY entity.kind, entity.key LIMIT $7)"
+        f" SELECT {STACK_COLUMNS} FROM page entity CROSS JOIN {_GIVEN}"
         f" {LAYERS_ON_PATH} ORDER BY entity.kind, entity.key, {BY_DEPTH}",
         generation.project_id,
         generation.uuid,
+        generation.path,
+        generation.filter_uuid,
         last_kind if kind is None else kind,
         last_key,
         limit,

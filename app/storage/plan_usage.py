@@ -25,7 +25,8 @@ CROSS JOIN LATERAL (
 CROSS JOIN LATERAL (
     SELECT count(*) AS checkpoints FROM generation gen
     JOIN environment env ON env.project_id = gen.project_id AND env.uuid = gen.env_uuid
-    WHERE gen.project_id = project.project_id AND gen.kind = 'checkpoint' AND env.status <> 'archived'
+    WHERE gen.project_id = project.project_id AND gen.kind = 'checkpoint' AND NOT gen.automatic
+      AND env.status <> 'archived'
 ) frozen
 WHERE project.project_id = ANY ($1::int[])
 """

@@ -90,8 +90,9 @@ def _copies(target: Generation, merged: Iterable[tuple[Stack, Patch]]) -> Iterat
 async def add_matching_users(source: Generation, target: Generation, keys: Sequence[str]) -> None:
     """Give each user among ``keys`` that ``source`` shows an empty layer in ``target``, in one statement."""
     await db.execute(
-        "INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, form, data, version)"
-        " SELECT $1, entity.uuid, $3, gen_random_uuid(), 'patch', '{\"set\": {}, \"unset\": []}', entity.version"
+        "INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, form, data, version, base)"
+        " SELECT $1, entity.uuid, $3, gen_random_uuid(), 'patch', '{\"set\": {}, \"unset\": []}', entity.version,"
+        '  \'{"set": {}, "unset": []}\''
         " FROM generation gen JOIN entity ON entity.project_id = gen.project_id AND entity.kind = 'user'"
         f" WHERE gen.project_id = $1 AND gen.uuid = $2 AND entity.key = ANY ($4::text[]) AND {SHOWN} AND {IN_SIGHT}",
         source.project_id,

@@ -79,6 +79,7 @@ class Project(Table, tablename="project"):
     plan = Text()
     production_uuid = UUID()
     created_at = Timestamptz()
+    release_uuid = UUID(null=True)
 
 
 class Freeze(Table, tablename="production_freeze"):
@@ -179,6 +180,8 @@ class Generation(Table, tablename="generation"):
     version = BigInt()
     created_at = Timestamptz()
     created_by = Text()
+    replaces_version = BigInt(null=True)
+    automatic = Boolean()
 
 
 class Entity(Table, tablename="entity"):
@@ -198,6 +201,7 @@ class Layer(Table, tablename="layer"):
     form = Text()
     data = JSONB(null=True)
     version = BigInt()
+    base = JSONB(null=True)
 
 
 class Change(Table, tablename="change"):
@@ -238,6 +242,73 @@ class Event(Table, tablename="event"):
     actor = Text(null=True)
     first_version = BigInt(null=True)
     created_at = Timestamptz()
+
+
+class FormerLine(Table, tablename="former_line"):
+    project_id = Integer()
+    generation_uuid = UUID(primary_key=True)
+    until_version = BigInt()
+    ancestors = Array(base_column=UUID())
+    path = Array(base_column=UUID())
+
+
+class Promotion(Table, tablename="promotion"):
+    project_id = Integer()
+    uuid = UUID(primary_key=True)
+    env_uuid = UUID()
+    strategy = Text()
+    status = Text()
+    plan = JSONB()
+    checks = JSONB()
+    conflicts = JSONB()
+    carried = JSONB()
+    content_hash = Text()
+    required_approvals = Integer()
+    message = Text(null=True)
+    reason = Text(null=True)
+    account_uuid = UUID()
+    actor = Text()
+    release_uuid = UUID(null=True)
+    step = SmallInt(null=True)
+    step_started_at = Timestamptz(null=True)
+    previous_weight = SmallInt()
+    created_at = Timestamptz()
+    approved_at = Timestamptz(null=True)
+    ended_at = Timestamptz(null=True)
+    expires_at = Timestamptz(null=True)
+
+
+class Approval(Table, tablename="approval"):
+    project_id = Integer()
+    promotion_uuid = UUID(primary_key=True)
+    account_uuid = UUID()
+    step = SmallInt()
+    content_hash = Text()
+    actor = Text()
+    created_at = Timestamptz()
+    voided_at = Timestamptz(null=True)
+
+
+class Release(Table, tablename="release"):
+    project_id = Integer()
+    uuid = UUID(primary_key=True)
+    number = Integer()
+    env_uuid = UUID()
+    promotion_uuid = UUID(null=True)
+    undoes_uuid = UUID(null=True)
+    message = Text(null=True)
+    entity_count = Integer()
+    version = BigInt()
+    actor = Text()
+    created_at = Timestamptz()
+
+
+class ReleaseEntity(Table, tablename="release_entity"):
+    project_id = Integer()
+    release_uuid = UUID(primary_key=True)
+    entity_uuid = UUID()
+    before = JSONB(null=True)
+    after = JSONB(null=True)
 
 
 class AuditHead(Table, tablename="audit_head"):

@@ -28,7 +28,6 @@ class World:
     env: UUID
     checkpoint: UUID
     backup: UUID
-    pin: UUID
     key: UUID
     freeze: UUID
     member: UUID
@@ -44,7 +43,6 @@ class World:
         backup = await backups.backup(actor, project.id)
         taken = await checkpoints.checkpoint(actor, project.production_uuid, "before")
         await documents.put(actor, project.id, None, "page", "a", {"n": 2})
-        pin = await checkpoints.pin(actor, fork.environment.uuid)
         made = await api_keys.create(actor, project.id, "key", [Scope.READ])
         return cls(
             client,
@@ -53,7 +51,6 @@ class World:
             fork.environment.uuid,
             taken.uuid,
             backup.uuid,
-            pin.uuid,
             made.key.uuid,
             (await freezes.freeze(actor, project.id, "Holidays", starts_at=datetime.now(UTC) + timedelta(days=9))).uuid,
             await _member(project),
@@ -91,9 +88,9 @@ class Rest:
     def name(self) -> str:
         return f"{self.method} {self.route}"
 
-    def address(self, world: World) -> str:
-        """Return the path."""
-        return self.route.format(
+    async def send(self, world: World, key: str | None = None, body: Any = None, **headers: str) -> httpx.Response:
+        """Send it, under an idempotency key if one is given."""
+        address = self.route.format(
             project_id=world.project.id,
             kind="page",
             key="a",
@@ -101,9 +98,6 @@ class Rest:
             account_uuid=world.member,
             invitation_uuid=world.invitation,
         )
-
-    async def send(self, world: World, key: str | None = None, body: Any = None, **headers: str) -> httpx.Response:
-        """Send it, under an idempotency key if one is given."""
         content = self.body(world) if body is None else body
         lines = self.action is Action.IMPORT_DOCUMENTS
         headers["Content-Type"] = "application/x-ndjson" if lines else "application/json"
@@ -111,7 +105,7 @@ class Rest:
         if key is not None:
             headers["Idempotency-Key"] = key
         return await world.client.request(
-            self.method, self.address(world), content=content, params=dict(self.query(world)), headers=headers
+            self.method, address, content=content, params=dict(self.query(world)), headers=headers
         )
 
 

@@ -69,7 +69,7 @@ _BROKEN: Final = {
             AND head.uuid = env.head_uuid
         WHERE env.project_id = $1 AND (head.env_uuid <> env.uuid OR (head.sealed AND head.kind <> 'checkpoint')
             OR EXISTS (SELECT FROM generation gen WHERE gen.project_id = env.project_id AND gen.env_uuid = env.uuid
-                AND gen.kind IN ('line', 'checkpoint') AND gen.number > head.number
+                AND gen.kind IN ('line', 'checkpoint') AND gen.version > head.version
                 AND env.env_type <> 'production'))""",
     "an archived environment keeps layers only for others": """
         SELECT layer.uuid FROM layer JOIN generation gen ON gen.project_id = layer.project_id

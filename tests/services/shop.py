@@ -62,6 +62,9 @@ class Shop:
     async def checkpoint(self, env: UUID, label: str | None = None) -> Generation:
         return await checkpoints.checkpoint(self.actor, env, label)
 
+    async def rollback(self, checkpoint: Generation) -> UUID:
+        return (await checkpoints.rollback(self.actor, checkpoint.uuid)).environment.uuid
+
     async def head(self, env: UUID) -> Generation:
         return await tree.generation(self.actor, (await environments.get(self.actor, env)).head_uuid)
 

@@ -30,6 +30,16 @@ async def empty_dsn(database: Database) -> AsyncIterator[str]:
     await connection.close()
 
 
+def test_each_migration_has_an_id_of_its_own() -> None:
+    modules = [import_module(f"{piccolo_migrations.__name__}.{path.stem}") for path in _files()]
+    ids = [module.ID for module in modules]
+    assert len(set(ids)) == len(ids)
+
+
+def _files() -> list[Path]:
+    return sorted(Path(piccolo_migrations.__path__[0]).glob("*_20*.py"))
+
+
 MIGRATE = "import asyncio, sys; from app.storage import migrations; print(asyncio.run(migrations.migrate(sys.argv[1])))"
 
 

@@ -1,0 +1,87 @@
+"""The refusals of promotions and releases (semantics §3, §10)."""
+
+from app.domain.errors import DomainError, Kind, NotFound
+
+
+class PathNotCarried(DomainError):
+    """A path of a partial promotion has to lie at or above a carried change."""
+
+    code, kind = "path_not_carried", Kind.INVALID
+
+    def __init__(self, document_kind: str, key: str, path: str) -> None:
+        super().__init__(
+            f"Nothing is carried at or below {path[:200]!r} of {document_kind}/{key}. A path lies at or above a change,"
+            " never inside an array.",
+            kind=document_kind,
+            key=key,
+            path=path[:200],
+        )
+
+
+class UnknownConflict(DomainError):
+    """A resolution has to name a conflict that there is."""
+
+    code, kind = "unknown_conflict", Kind.INVALID
+
+    def __init__(self, document_kind: str, key: str, path: str) -> None:
+        super().__init__(
+            f"There is no conflict at {path[:200]!r} of {document_kind}/{key} that could be resolved.",
+            kind=document_kind,
+            key=key,
+            path=path[:200],
+        )
+
+
+class PromotionNotFound(NotFound):
+    code = "promotion_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such promotion.")
+
+
+class ReleaseNotFound(NotFound):
+    code = "release_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such release.")
+
+
+class PromotionPending(DomainError):
+    """One request of an environment is open at a time."""
+
+    code, kind = "promotion_pending", Kind.CONFLICT
+
+    def __init__(self, promotion_id: str) -> None:
+        super().__init__(
+            "A promotion of this environment waits for approval already; approve or reject that one.",
+            promotion_id=promotion_id,
+        )
+
+
+class PromotionNotPending(DomainError):
+    code, kind = "promotion_not_pending", Kind.CONFLICT
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"This promotion is {status}; only one that is pending can be decided.", status=status)
+
+
+class SelfApprovalForbidden(DomainError):
+    """Four eyes: who asked for a promotion or made its changes cannot approve it."""
+
+    code, kind = "self_approval_forbidden", Kind.FORBIDDEN
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"You cannot approve this promotion: {reason}.")
+
+
+class ConflictsOpen(DomainError):
+    """Changes cannot be brought where they are to go; ``conflicts`` says which and why."""
+
+    code, kind = "conflicts_open", Kind.CONFLICT
+
+
+class NotRollingOut(DomainError):
+    code, kind = "not_rolling_out", Kind.CONFLICT
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"The environment is {status}, not rolling out.", status=status)

@@ -1,0 +1,218 @@
+"""What promoting an environment would do, worked out before anything is locked (semantics §3, §11.33)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from app.domain.carrying import Carried, LineLayer, base_of, carried_by, without
+from app.domain.layers import resolve
+from app.domain.model import Entity, Environment, Generation, GenerationKind
+from app.domain.patch import NOTHING, Replace, diff, leaves, restrict
+from app.domain.pointer import Path, format_pointer, parse_pointer
+from app.domain.promotion import DocumentPaths, DocumentResolution, EntityMerge, Plan
+from app.domain.promotion_errors import PathNotCarried, UnknownConflict
+from app.domain.three_way import Resolution, Resolve, merge_carried
+from app.domain.values import MISSING, State, same
+from app.services import resolution, writing
+from app.services.resolution import View
+from app.storage import changes, environments, generations, layers, lines, releases, snapshots
+from app.storage.lines import LineLayers
+
+CHUNK: Final = 500
+_NOTHING: Final = Carried(NOTHING, NOTHING)
+
+Fingerprint = frozenset[tuple[UUID, UUID, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that a promotion needs. ``line`` is what is above production, uppermost first; ``seen`` all versions read.
+
+    ``layers`` are those whose bases the promotion marks.
+    """
+
+    environment: Environment
+    production: Environment
+    head: Generation
+    root: Generation
+    line: Sequence[Generation]
+    merges: Sequence[EntityMerge]
+    layers: Sequence[LineLayers]
+    seen: Fingerprint
+
+    @property
+    def is_partial(self) -> bool:
+        return any(merge.rest.changes for merge in self.merges)
+
+    @property
+    def merged_depth(self) -> int:
+        """Generations of changes above the nearest whole document."""
+        return len(self.head.path) - 1
+
+
+async def prepare(environment: Environment, plan: Plan) -> Prepared:
+    """Work out what promoting ``environment`` does, conflicts included.
+
+    Raises PathNotCarried for a path that names no carried change, UnknownConflict for a resolution without one.
+    """
+    production = await environments.production(environment.project_id)
+    head, root = await writing.head_of(environment), await writing.head_of(production)
+    known = await generations.get_many(head.project_id, head.ancestors)
+    above = [known[uuid] for uuid in head.ancestors if uuid != root.uuid and known[uuid].kind is GenerationKind.LINE]
+    if head.replaces_version is None:
+        found = await lines.layers_of(root.uuid, above)
+        merges = await _carried(found, root, head, plan)
+        seen = lines.fingerprint(found)
+    else:
+        own = [generation for generation in above if generation.replaces_version is not None]
+        found = await lines.layers_of(root.uuid, own)
+        merges, seen = await _replacing(production, root, head, plan)
+    _check_plan(plan, merges)
+    return Prepared(environment, production, head, root, above, merges, found, seen)
+
+
+async def _carried(found: Sequence[LineLayers], root: Generation, head: Generation, plan: Plan) -> list[EntityMerge]:
+    resolutions, paths = resolutions_by_document(plan.resolutions), _chosen(plan.paths)
+    hidden = [item.entity.uuid for item in found if item.root is not None and layers.state_of(item.root) is MISSING]
+    last = await changes.last_shown(root.project_id, hidden, root.uuid) if hidden else {}
+    merges = []
+    for item in found:
+        ours = layers.state_of(item.root)
+        line = carrying(item, ours)
+        shown = resolve([*([item.root.patch] if item.root else []), *(layer.patch for layer in item.layers)])
+        merges.append(
+            _merge(item.entity, carried_by(line), ours, shown, paths, resolutions, last.get(item.entity.uuid, MISSING))
+        )
+    return merges
+
+
+def carrying(item: LineLayers, above: State) -> list[LineLayer]:
+    """Return an entity's layers with their bases; ``above`` is what stands above the first."""
+    line = []
+    state = above
+    for layer in item.layers:
+        line.append(layer.carrying(state))
+        state = resolve([Replace(state), layer.patch])
+    return line
+
+
+def _merge(
+    entity: Entity,
+    carried: Carried,
+    ours: State,
+    shown: State,
+    paths: dict[tuple[str, str], list[Path]] | None,
+    resolutions: dict[tuple[str, str], dict[Path, Resolution]],
+    last: State = MISSING,
+) -> EntityMerge:
+    name = (entity.kind, entity.key)
+    chosen, rest = _choose(carried, name, paths)
+    resolve_: Resolve = resolutions.get(name, {})
+    return EntityMerge(entity, chosen, rest, ours, shown, merge_carried(ours, chosen, resolve_, last=last))
+
+
+def _choose(
+    carried: Carried, name: tuple[str, str], paths: dict[tuple[str, str], list[Path]] | None
+) -> tuple[Carried, Carried]:
+    if paths is None:
+        return carried, _NOTHING
+    chosen = restrict(carried.changes, paths.get(name, []))
+    for path in paths.get(name, []):
+        if not restrict(carried.changes, [path]):
+            raise PathNotCarried(*name, format_pointer(path))
+    base = restrict(carried.base, [path for path, _ in leaves(chosen)])
+    return Carried(chosen, base), Carried(without(carried.changes, chosen), without(carried.base, chosen))
+
+
+async def _replacing(
+    production: Environment, root: Generation, head: Generation, plan: Plan
+) -> tuple[list[EntityMerge], Fingerprint]:
+    """Production becomes this state: what differs from production as it was when the rollback was made (§11.11)."""
+    version = head.replaces_version or 0
+    resolutions, paths = resolutions_by_document(plan.resolutions), _chosen(plan.paths)
+    view = View(production, root, version)
+    merges: list[EntityMerge] = []
+    seen: set[tuple[UUID, UUID, int]] = set()
+    candidates = await _candidates(root, head, version)
+    for start in range(0, len(candidates), CHUNK):
+        chunk = candidates[start : start + CHUNK]
+        uuids = [entity.uuid for entity in chunk]
+        now = await layers.stacks_of(root.project_id, root.uuid, uuids)
+        wanted = await layers.stacks_of(root.project_id, head.uuid, uuids)
+        then = await resolution.wound_back(view, [now[uuid] for uuid in uuids])
+        for entity, document in zip(chunk, then, strict=True):
+            ours, theirs = now[entity.uuid], wanted[entity.uuid]
+            seen.update((entity.uuid, layer.generation_uuid, layer.version) for layer in (*ours.layers, *theirs.layers))
+            if theirs.in_sight:
+                change = diff(document.state, theirs.state)
+                carried = Carried(change, base_of(change, document.state))
+                merges.append(_merge(entity, carried, ours.state, theirs.state, paths, resolutions, document.state))
+    return [merge for merge in merges if merge.carried.changes or merge.rest.changes], frozenset(seen)
+
+
+async def _candidates(root: Generation, head: Generation, version: int) -> list[Entity]:
+    current = await changes.current_version(root.project_id)
+    touched = await releases.touched_between(root.project_id, root.uuid, version, current)
+    found = {entity.uuid: entity for entity in [*await snapshots.may_differ(root, head), *touched]}
+    return sorted(found.values(), key=lambda entity: (entity.kind, entity.key))
+
+
+def resolutions_by_document(given: Iterable[DocumentResolution]) -> dict[tuple[str, str], dict[Path, Resolution]]:
+    """Return resolutions by the document and the path of the conflict that each is for."""
+    found: dict[tuple[str, str], dict[Path, Resolution]] = {}
+    for item in given:
+        settled = Resolution(item.take, item.state, item.triple)
+        found.setdefault((item.kind, item.key), {})[parse_pointer(item.path)] = settled
+    return found
+
+
+def _chosen(given: Sequence[DocumentPaths] | None) -> dict[tuple[str, str], list[Path]] | None:
+    if given is None:
+        return None
+    found: dict[tuple[str, str], list[Path]] = {}
+    for item in given:
+        found.setdefault((item.kind, item.key), []).extend(map(parse_pointer, item.paths))
+    return found
+
+
+def _check_plan(plan: Plan, merges: Sequence[EntityMerge]) -> None:
+    documents = {(merge.entity.kind, merge.entity.key) for merge in merges}
+    for item in plan.paths or ():
+        if (item.kind, item.key) not in documents:
+            raise PathNotCarried(item.kind, item.key, item.paths[0] if item.paths else "")
+    met = {
+        (merge.entity.kind, merge.entity.key, found.path)
+        for merge in merges
+        for found in (*merge.merged.conflicts, *merge.merged.resolved)
+    }
+    for given in plan.resolutions:
+        # One that was given for a conflict is kept with its request; the conflict may have gone since.
+        if given.triple is None and (given.kind, given.key, parse_pointer(given.path)) not in met:
+            raise UnknownConflict(given.kind, given.key, given.path)
+
+
+def bound(plan: Plan, merges: Sequence[EntityMerge]) -> Plan:
+    """Return the plan with each resolution bound to the conflict that it settled (§11.18)."""
+    triples = {
+        (merge.entity.kind, merge.entity.key, format_pointer(found.path)): found.triple
+        for merge in merges
+        for found in merge.merged.resolved
+    }
+    kept = [
+        DocumentResolution(
+            item.kind,
+            item.key,
+            item.path,
+            item.take,
+            item.state,
+            triples.get((item.kind, item.key, item.path), item.triple),
+        )
+        for item in plan.resolutions
+    ]
+    return Plan(plan.strategy, plan.rollout_steps, plan.paths, kept)
+
+
+def changed_documents(merges: Iterable[EntityMerge]) -> list[EntityMerge]:
+    """Return the merges that leave production another document."""
+    return [merge for merge in merges if not same(merge.ours, merge.merged.state)]

@@ -1,0 +1,84 @@
+"""The checks of a promotion, and the status that they leave an environment in (semantics §3)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from app.domain import lifecycle, promotion
+from app.domain.errors import DomainError
+from app.domain.events import EventType
+from app.domain.model import PROJECT_KIND, Environment, EnvStatus
+from app.domain.promotion import Checks, DocumentConflict, EntityMerge, Facts
+from app.domain.values import MISSING, Value
+from app.services import writing
+from app.services.carried import Prepared, changed_documents
+from app.services.publishing import publish
+from app.storage import environments, lines, promotions
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What promoting would do: the checks, the conflicts, and the documents that production would have."""
+
+    environment: Environment
+    checks: Checks
+    conflicts: list[DocumentConflict]
+    merges: Sequence[EntityMerge]
+
+
+def as_status(environment: Environment, *, gates_required: bool = False) -> Environment:
+    """Return the environment as the checks see it: a draft is taken through ``validating`` (semantics §3).
+
+    Not where the project's settings require that its checks have been run before.
+    """
+    if environment.status is EnvStatus.DRAFT and not gates_required:
+        lifecycle.check_move(environment, EnvStatus.VALIDATING)
+        return replace(environment, status=EnvStatus.VALIDATING)
+    return environment
+
+
+async def check(prepared: Prepared, environment: Environment) -> Checked:
+    """Run all checks on what was prepared; ``environment`` has the status that they look at."""
+    invalid = _invalid(prepared.merges)
+    conflicts = [
+        DocumentConflict.of(merge.entity, found) for merge in prepared.merges for found in merge.merged.conflicts
+    ]
+    facts = Facts(
+        environment=environment,
+        merged_depth=prepared.merged_depth,
+        rolling_out=await lines.other_rolling_out(environment.project_id, environment.uuid),
+        invalid=invalid,
+        open_conflicts=len(conflicts),
+    )
+    return Checked(environment, promotion.run_checks(facts), conflicts, prepared.merges)
+
+
+def _invalid(merges: Sequence[EntityMerge]) -> dict[str, str]:
+    found = {}
+    for merge in changed_documents(merges):
+        name = f"{merge.entity.kind}/{merge.entity.key}"
+        if merge.merged.state is MISSING and merge.entity.kind == PROJECT_KIND:
+            found[name] = "the project document cannot be deleted."
+            continue
+        try:
+            writing.check_document(merge.entity.kind, merge.merged.state)
+        except DomainError as error:
+            found[name] = error.message
+    return found
+
+
+async def settle_status(seen: Environment, checks: Checks) -> Environment:
+    """Let the environment be ``ready`` or ``draft``, as the checks say; one that rolls out stays as it is."""
+    if seen.status is EnvStatus.ROLLING_OUT:
+        return seen
+    status = EnvStatus.READY if checks.all_passed else EnvStatus.DRAFT
+    saved = seen if seen.status is status else await environments.save(replace(seen, status=status))
+    type_ = EventType.GENERATION_GATES_PASSED if checks.all_passed else EventType.GENERATION_GATES_FAILED
+    failed: list[Value] = [name for name, passed in checks.passed.items() if not passed]
+    await publish(seen.project_id, type_, env_uuid=seen.uuid, data={"failed": failed, "status": status.value})
+    return saved
+
+
+async def editors(prepared: Prepared) -> set[UUID]:
+    """Return the accounts with changes among the carried ones (semantics §11.16)."""
+    return await promotions.editors(prepared.environment.project_id, sorted({item.env_uuid for item in prepared.line}))

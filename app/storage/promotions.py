@@ -1,0 +1,242 @@
+"""Promotion requests and approvals of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from app.domain.promotion import (
+    Approver,
+    CarriedChange,
+    Checks,
+    DocumentConflict,
+    Plan,
+    Promotion,
+    PromotionStatus,
+)
+from app.storage import db, typed
+
+_COLUMNS: Final = (
+    "promotion.project_id, promotion.uuid, promotion.env_uuid, promotion.status, promotion.plan, promotion.checks,"
+    " promotion.conflicts, promotion.carried, promotion.content_hash,"
+    " promotion.required_approvals, promotion.message, promotion.reason, promotion.account_uuid, promotion.actor,"
+    " promotion.release_uuid, promotion.step, promotion.step_started_at, promotion.previous_weight,"
+    " promotion.created_at, promotion.approved_at, promotion.ended_at, promotion.expires_at,"
+    " ARRAY(SELECT (approval.account_uuid, approval.actor, approval.created_at) FROM approval"
+    "  WHERE approval.project_id = promotion.project_id AND approval.promotion_uuid = promotion.uuid"
+    "  AND approval.voided_at IS NULL AND approval.step = 0 ORDER BY approval.created_at) AS approvers"
+)
+
+
+def from_row(row: db.Record) -> Promotion:
+    """Return the promotion of a row."""
+    return Promotion(
+        project_id=row["project_id"],
+        uuid=row["uuid"],
+        env_uuid=row["env_uuid"],
+        plan=typed.load(row["plan"], Plan),
+        status=PromotionStatus(row["status"]),
+        checks=typed.load(row["checks"], Checks),
+        conflicts=typed.load(row["conflicts"], list[DocumentConflict]),
+        carried=typed.load(row["carried"], list[CarriedChange]),
+        content_hash=row["content_hash"],
+        required_approvals=row["required_approvals"],
+        message=row["message"],
+        reason=row["reason"],
+        account_uuid=row["account_uuid"],
+        actor=row["actor"],
+        release_uuid=row["release_uuid"],
+        step=row["step"],
+        step_started_at=row["step_started_at"],
+        previous_weight=row["previous_weight"],
+        created_at=row["created_at"],
+        approved_at=row["approved_at"],
+        ended_at=row["ended_at"],
+        expires_at=row["expires_at"],
+        approvers=[Approver(*approval) for approval in row["approvers"]],
+    )
+
+
+async def get(project_ids: Iterable[int], uuid: UUID) -> Promotion | None:
+    """Return the request with ``uuid`` in one of the projects."""
+    row = await db.fetchrow(
+        f"SELECT {_COLUMNS} FROM promotion WHERE project_id = ANY ($1::int[]) AND uuid = $2", list(project_ids), uuid
+    )
+    return from_row(row) if row else None
+
+
+async def lock(project_id: int, uuid: UUID) -> Promotion | None:
+    """Return the request, locked; its environment's anchor is locked before."""
+    await db.execute("SELECT FROM promotion WHERE project_id = $1 AND uuid = $2 FOR NO KEY UPDATE", project_id, uuid)
+    return await get([project_id], uuid)
+
+
+async def open_of(project_id: int, env_uuid: UUID) -> Promotion | None:
+    """Return the request of an environment that is pending or rolling out."""
+    row = await db.fetchrow(
+        f"SELECT {_COLUMNS} FROM promotion WHERE project_id = $1 AND env_uuid = $2 AND ended_at IS NULL",
+        project_id,
+        env_uuid,
+    )
+    return from_row(row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which requests are asked for; all that meet every condition given."""
+
+    env_uuid: UUID | None = None
+    statuses: Sequence[PromotionStatus] = ()
+
+
+async def list_page(
+    project_id: int, wanted: Wanted, limit: int, before: tuple[str | int, ...] | None
+) -> list[Promotion]:
+    """Return up to ``limit`` requests, newest first; ``before`` is the sort key of the last one."""
+    rows = await db.fetch(
+        f"SELECT {_COLUMNS} FROM promotion WHERE project_id = $1 AND ($2::uuid IS NULL OR env_uuid = $2)"
+        " AND (cardinality($3::text[]) = 0 OR status = ANY ($3))"
+        " AND ($4::bigint IS NULL OR ((extract(epoch FROM created_at) * 1000000)::bigint, uuid::text)"
+        "      < ($4, $5::text))"
+        " ORDER BY (extract(epoch FROM created_at) * 1000000)::bigint DESC, uuid::text DESC LIMIT $6",
+        project_id,
+        wanted.env_uuid,
+        [status.value for status in wanted.statuses],
+        *(before or (None, None)),
+        limit,
+    )
+    return [from_row(row) for row in rows]
+
+
+def sort_key(promotion: Promotion) -> tuple[int, str]:
+    """Return where ``list_page`` puts a request."""
+    created = promotion.created_at
+    return int(created.timestamp()) * 1_000_000 + created.microsecond, str(promotion.uuid)
+
+
+async def add(promotion: Promotion) -> Promotion:
+    """Insert a request and return it as it stands; its clock is the database's."""
+    await db.execute(
+        "INSERT INTO promotion (project_id, uuid, env_uuid, strategy, status, plan, checks, conflicts,"
+        " carried, content_hash, required_approvals, message, reason, account_uuid, actor, release_uuid, step,"
+        " step_started_at, previous_weight, approved_at, ended_at, expires_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20,"
+        " CASE WHEN $5 IN ('rolling_out', 'pending_approval') THEN NULL ELSE clock_timestamp() END, $21)",
+        promotion.project_id,
+        promotion.uuid,
+        promotion.env_uuid,
+        promotion.plan.strategy.value,
+        *_state(promotion),
+    )
+    return await _again(promotion)
+
+
+def _state(promotion: Promotion) -> tuple[object, ...]:
+    return (
+        promotion.status.value,
+        typed.dump(promotion.plan, Plan),
+        typed.dump(promotion.checks, Checks),
+        typed.dump(promotion.conflicts, list[DocumentConflict]),
+        typed.dump(promotion.carried, list[CarriedChange]),
+        promotion.content_hash,
+        promotion.required_approvals,
+        promotion.message,
+        promotion.reason,
+        promotion.account_uuid,
+        promotion.actor,
+        promotion.release_uuid,
+        promotion.step,
+        promotion.step_started_at,
+        promotion.previous_weight,
+        promotion.approved_at,
+        promotion.expires_at,
+    )
+
+
+async def save(promotion: Promotion) -> Promotion:
+    """Write back a locked request; one that is no longer open ends now."""
+    await db.execute(
+        "UPDATE promotion SET status = $3, plan = $4, checks = $5, conflicts = $6, carried = $7, content_hash = $8,"
+        " required_approvals = $9, message = $10, reason = $11, account_uuid = $12, actor = $13, release_uuid = $14,"
+        " step = $15, step_started_at = $16, previous_weight = $17, approved_at = $18, expires_at = $19,"
+        " ended_at = CASE WHEN $3 IN ('rolling_out', 'pending_approval') THEN NULL"
+        "  ELSE coalesce(ended_at, clock_timestamp()) END"
+        " WHERE project_id = $1 AND uuid = $2",
+        promotion.project_id,
+        promotion.uuid,
+        *_state(promotion),
+    )
+    return await _again(promotion)
+
+
+async def _again(promotion: Promotion) -> Promotion:
+    found = await get([promotion.project_id], promotion.uuid)
+    if found is None:
+        raise LookupError(f"promotion {promotion.uuid} is gone")
+    return found
+
+
+async def approve(promotion: Promotion, account_uuid: UUID, actor: str, step: int = 0) -> bool:
+    """Add an approval of what the request holds now; False if it was there."""
+    added = await db.execute(
+        "INSERT INTO approval (project_id, promotion_uuid, account_uuid, step, content_hash, actor)"
+        " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (project_id, promotion_uuid, account_uuid, step, content_hash)"
+        " DO UPDATE SET voided_at = NULL, created_at = clock_timestamp() WHERE approval.voided_at IS NOT NULL",
+        promotion.project_id,
+        promotion.uuid,
+        account_uuid,
+        step,
+        promotion.content_hash,
+        actor,
+    )
+    return added > 0
+
+
+async def approvers_of_step(promotion: Promotion, step: int) -> list[UUID]:
+    """Return who approved one step of a rollout."""
+    rows = await db.fetch(
+        "SELECT account_uuid FROM approval WHERE project_id = $1 AND promotion_uuid = $2 AND step = $3"
+        " AND voided_at IS NULL",
+        promotion.project_id,
+        promotion.uuid,
+        step,
+    )
+    return [row["account_uuid"] for row in rows]
+
+
+async def void_approvals(promotion: Promotion) -> int:
+    """Take back all approvals of a request; return how many."""
+    return await db.execute(
+        "UPDATE approval SET voided_at = clock_timestamp() WHERE project_id = $1 AND promotion_uuid = $2"
+        " AND voided_at IS NULL",
+        promotion.project_id,
+        promotion.uuid,
+    )
+
+
+async def editors(project_id: int, env_uuids: Sequence[UUID]) -> set[UUID]:
+    """Return the accounts that wrote into environments, by themselves or with a key that they own.
+
+    What they wrote before an environment was last promoted whole does not count: it is carried no longer.
+    """
+    rows = await db.fetch(
+        "SELECT DISTINCT audit.account_uuid FROM unnest($2::uuid[]) AS env (uuid)"
+        " CROSS JOIN LATERAL (SELECT coalesce(max(release.version), 0) AS version FROM release"
+        "  JOIN promotion ON promotion.project_id = $1 AND promotion.uuid = release.promotion_uuid"
+        "  WHERE release.project_id = $1 AND release.env_uuid = env.uuid AND promotion.plan ->> 'paths' IS NULL) last"
+        " JOIN change ON change.project_id = $1 AND change.env_uuid = env.uuid AND change.version > last.version"
+        " JOIN audit ON audit.project_id = $1 AND audit.first_version <= change.version"
+        "  AND audit.last_version >= change.version"
+        " WHERE change.origin IN ('write', 'revert') AND audit.account_uuid IS NOT NULL",
+        project_id,
+        env_uuids,
+    )
+    return {row["account_uuid"] for row in rows}
+
+
+async def eligible_approvers(project_id: int) -> set[UUID]:
+    """Return the accounts that may approve what goes to production: owners and admins."""
+    rows = await db.fetch(
+        "SELECT account_uuid FROM member WHERE project_id = $1 AND role IN ('owner', 'admin')", project_id
+    )
+    return {row["account_uuid"] for row in rows}
