@@ -6,7 +6,7 @@ from uuid import UUID
 import strawberry
 
 from app.services import checkpoints as service
-from app.services import environments, revert
+from app.services import revert
 from schema.context import Info
 from schema.describe import mutation
 from schema.environment_mutations import ForkEnvironmentPayload
@@ -148,7 +148,7 @@ class CheckpointMutation:
         """Take an immutable snapshot of an environment for review links, and point the environment to it."""
         context = info.context
         pinned = await service.pin(context.actor, input.env_uuid)
-        env = await environments.get(context.actor, input.env_uuid)
+        env = await context.loaders.environment(pinned.project_id, pinned.env_uuid)
         return PinEnvironmentPayload(pinned=GenerationNode.of(pinned), environment=EnvironmentNode.of(env))
 
     @mutation

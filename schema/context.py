@@ -52,16 +52,16 @@ class Context:
         return replace(self, loaders=Loaders(self.caller))
 
     async def project_id(self, project_id: int | None, env_uuid: UUID | None) -> int:
-        """Return the project meant: the one named, else the environment's, else the API key's own.
+        """Return the project meant: the one named, else the API key's own, else the environment's.
 
         Raises ValidationFailed if nothing says which.
         """
         if project_id is not None:
             return project_id
-        if env_uuid is not None:
-            return (await environments.get(self.actor, env_uuid)).project_id
         if self.actor.project_id is not None:
             return self.actor.project_id
+        if env_uuid is not None:
+            return (await environments.get(self.actor, env_uuid)).project_id
         raise ValidationFailed("Say which project: give projectId or envUuid.", field="project_id")
 
     def reference(self, env_uuid: UUID | None) -> str | None:

@@ -6,9 +6,11 @@ from uuid import UUID
 
 import strawberry
 
+from app.domain import policy
 from app.domain.members import Membership
 from app.domain.model import Actor as Caller
 from app.domain.model import Role, Scope
+from app.domain.policy import Operation
 from app.services import identity, projects
 from schema.context import Info
 from schema.describe import field
@@ -106,4 +108,7 @@ class ViewerQuery:
     async def viewer(self, info: Info) -> Viewer | None:
         """Who asks; null without credentials."""
         caller = info.context.caller
-        return Viewer.of(caller) if caller else None
+        if caller is None:
+            return None
+        policy.check(caller, None, Operation.READ_ITSELF)
+        return Viewer.of(caller)

@@ -19,11 +19,14 @@ from app.domain.project_settings import ProjectSettings
 
 
 class Operation(StrEnum):
+    READ_ITSELF = "read_itself"
     READ_ACCOUNT = "read_account"
+    LOG_OUT = "log_out"
     LIST_PROJECTS = "list_projects"
     CREATE_PROJECT = "create_project"
     ACCEPT_INVITATION = "accept_invitation"
     READ = "read"
+    READ_ROLE = "read_role"
     WRITE = "write"
     FORK = "fork"
     ARCHIVE = "archive"
@@ -52,14 +55,15 @@ class Rule:
     """Who may, in a row of the table.
 
     ``roles``: of a project's members; None: any account, and no project is asked. ``scope``: what an API key needs;
-    None: no key may. ``in_environment``: whoever is limited to some environments may in those only. ``direct``: in
-    production only the roles that the project's settings name.
+    None: no key may, but with ``any_key`` all may. ``in_environment``: whoever is limited to some environments may in
+    those only. ``direct``: in production only the roles that the project's settings name.
     """
 
     roles: frozenset[Role] | None
     scope: Scope | None
     in_environment: bool = False
     direct: bool = False
+    any_key: bool = False
 
 
 _ALL: Final = frozenset(Role)
@@ -67,11 +71,14 @@ _EDITORS: Final = frozenset({Role.OWNER, Role.ADMIN, Role.EDITOR})
 _ADMINS: Final = frozenset({Role.OWNER, Role.ADMIN})
 
 POLICY: Final[Mapping[Operation, Rule]] = {
+    Operation.READ_ITSELF: Rule(None, None, any_key=True),
     Operation.READ_ACCOUNT: Rule(None, Scope.READ),
+    Operation.LOG_OUT: Rule(None, None),
     Operation.LIST_PROJECTS: Rule(None, Scope.READ),
     Operation.CREATE_PROJECT: Rule(None, None),
     Operation.ACCEPT_INVITATION: Rule(None, None),
     Operation.READ: Rule(_ALL, Scope.READ),
+    Operation.READ_ROLE: Rule(_ALL, None, any_key=True),
     Operation.WRITE: Rule(_EDITORS, Scope.WRITE, in_environment=True, direct=True),
     Operation.FORK: Rule(_EDITORS, None, in_environment=True),
     Operation.ARCHIVE: Rule(_EDITORS, None, in_environment=True),
@@ -120,6 +127,8 @@ def check(actor: Actor, membership: Membership | None, operation: Operation, env
 
 
 def _check_key(actor: Actor, rule: Rule) -> None:
+    if rule.any_key:
+        return
     if rule.scope is None:
         raise TokenKindForbidden
     if rule.scope not in actor.scopes:

@@ -43,7 +43,7 @@ async def log_out(request: StrictRequest, actor: Caller) -> None:
 
     Within a second no server takes any of its tokens.
     """
-    await login.log_out(request.headers.get("authorization"))
+    await login.log_out(actor, request.headers.get("authorization"))
 
 
 @get("/me")

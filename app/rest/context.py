@@ -55,11 +55,11 @@ def implied_project(actor: Actor, named: int | None) -> int:
 
 
 async def project_of(actor: Actor, named: int | None, env_uuid: UUID | None) -> int:
-    """Return the project that a call is about, where an environment may imply it.
+    """Return the project that a call is about, where an environment may imply it; an API key has only one.
 
     Raises EnvironmentNotFound, BadRequest.
     """
-    if env_uuid is not None:
+    if env_uuid is not None and (named is not None or not actor.is_key):
         return (await environments.get(actor, env_uuid, named)).project_id
     return implied_project(actor, named)
 

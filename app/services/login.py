@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from math import ceil
 from uuid import UUID, uuid4
 
-from app.domain import login_limits
+from app.domain import login_limits, policy
 from app.domain.audit import Action, Object, ObjectType
 from app.domain.errors import InvalidCredentials, InvalidRefreshToken, TokenKindForbidden, TooManyAttempts
 from app.domain.login_limits import LoginLimits
 from app.domain.model import Actor
+from app.domain.policy import Operation
 from app.services import identity, passwords, recording, refresh_tokens
 from app.services.digests import keyed
 from app.services.tokens import Claims
@@ -86,11 +87,12 @@ async def refresh(refresh_token: str, lifetimes: Lifetimes) -> Tokens:
     return await _tokens(account, session_uuid, following.text, lifetimes)
 
 
-async def log_out(authorization: str | None) -> None:
+async def log_out(actor: Actor, authorization: str | None) -> None:
     """End the session of the header's access token; within a second no process takes any token of it.
 
     Raises Unauthenticated, TokenKindForbidden.
     """
+    policy.check(actor, None, Operation.LOG_OUT)
     claims = await identity.claims_of(authorization)
     if claims is None:
         raise TokenKindForbidden

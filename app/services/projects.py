@@ -112,7 +112,7 @@ async def get(actor: Actor, project_id: int) -> Project:
 
 async def role(actor: Actor, project_id: int) -> Role | None:
     """Return the actor's role in the project; None for one of its API keys. Raises ProjectNotFound."""
-    membership = await access.membership_in(actor, project_id)
+    membership = await access.authorize(actor, project_id, Operation.READ_ROLE)
     return membership.role if membership else None
 
 

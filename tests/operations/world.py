@@ -28,6 +28,7 @@ class World:
     env: UUID
     checkpoint: UUID
     backup: UUID
+    pin: UUID
     key: UUID
     freeze: UUID
     member: UUID
@@ -43,6 +44,7 @@ class World:
         backup = await backups.backup(actor, project.id)
         taken = await checkpoints.checkpoint(actor, project.production_uuid, "before")
         await documents.put(actor, project.id, None, "page", "a", {"n": 2})
+        pin = await checkpoints.pin(actor, fork.environment.uuid)
         made = await api_keys.create(actor, project.id, "key", [Scope.READ])
         return cls(
             client,
@@ -51,6 +53,7 @@ class World:
             fork.environment.uuid,
             taken.uuid,
             backup.uuid,
+            pin.uuid,
             made.key.uuid,
             (await freezes.freeze(actor, project.id, "Holidays", starts_at=datetime.now(UTC) + timedelta(days=9))).uuid,
             await _member(project),
@@ -88,9 +91,9 @@ class Rest:
     def name(self) -> str:
         return f"{self.method} {self.route}"
 
-    async def send(self, world: World, key: str | None = None, body: Any = None, **headers: str) -> httpx.Response:
-        """Send it, under an idempotency key if one is given."""
-        address = self.route.format(
+    def address(self, world: World) -> str:
+        """Return the path."""
+        return self.route.format(
             project_id=world.project.id,
             kind="page",
             key="a",
@@ -98,6 +101,9 @@ class Rest:
             account_uuid=world.member,
             invitation_uuid=world.invitation,
         )
+
+    async def send(self, world: World, key: str | None = None, body: Any = None, **headers: str) -> httpx.Response:
+        """Send it, under an idempotency key if one is given."""
         content = self.body(world) if body is None else body
         lines = self.action is Action.IMPORT_DOCUMENTS
         headers["Content-Type"] = "application/x-ndjson" if lines else "application/json"
@@ -105,7 +111,7 @@ class Rest:
         if key is not None:
             headers["Idempotency-Key"] = key
         return await world.client.request(
-            self.method, address, content=content, params=dict(self.query(world)), headers=headers
+            self.method, self.address(world), content=content, params=dict(self.query(world)), headers=headers
         )
 
 

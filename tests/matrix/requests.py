@@ -1,0 +1,379 @@
+"""Which operation of the policy each request of both doors is: one line for each.
+
+What changes something is taken from ``tests/operations/world.py``, fields of GraphQL types from the schema; what
+reads stands here. Whatever is not known here fails ``test_complete.py``.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+from uuid import UUID
+
+import httpx
+from graphql import GraphQLField, GraphQLObjectType, build_schema, get_named_type, is_leaf_type, is_required_argument
+from strawberry.types.base import StrawberryObjectDefinition
+
+from app.domain.audit import Action
+from app.domain.policy import Operation
+from schema.nodes import GlobalId
+from schema.root import schema, schema_text
+from tests.operations.world import CALLS, PROJECT, Mutation, Rest, World
+
+SCHEMA = build_schema(schema_text())
+
+OPERATION_OF: dict[Action, Operation] = {
+    Action.ACCEPT_INVITATION: Operation.ACCEPT_INVITATION,
+    Action.ARCHIVE_ENVIRONMENT: Operation.ARCHIVE,
+    Action.BACKUP_PRODUCTION: Operation.BACKUP,
+    Action.CHANGE_MEMBER: Operation.MANAGE_MEMBERS,
+    Action.CHECKPOINT: Operation.CHECKPOINT,
+    Action.CREATE_API_KEY: Operation.MANAGE_KEYS,
+    Action.CREATE_PROJECT: Operation.CREATE_PROJECT,
+    Action.DELETE_CHECKPOINT: Operation.CHECKPOINT,
+    Action.DELETE_DOCUMENT: Operation.WRITE,
+    Action.FORK_ENVIRONMENT: Operation.FORK,
+    Action.IMPORT_DOCUMENTS: Operation.WRITE,
+    Action.INVITE_MEMBER: Operation.MANAGE_MEMBERS,
+    Action.PIN_ENVIRONMENT: Operation.CHECKPOINT,
+    Action.REMOVE_MEMBER: Operation.MANAGE_MEMBERS,
+    Action.RESTORE_PRODUCTION: Operation.RESTORE,
+    Action.REVERT_CHANGES: Operation.WRITE,
+    Action.REVOKE_API_KEY: Operation.MANAGE_KEYS,
+    Action.REVOKE_INVITATION: Operation.MANAGE_MEMBERS,
+    Action.ROLLBACK_TO_CHECKPOINT: Operation.FORK,
+    Action.SET_ACTIVE_ENVIRONMENT: Operation.CHOOSE_ENVIRONMENT,
+    Action.UPDATE_ENVIRONMENT: Operation.UPDATE_ENVIRONMENT,
+    Action.WRITE_DOCUMENT: Operation.WRITE,
+}
+
+PUBLIC = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh")}
+"""Routes that ask for no token. Outside of ``/api/`` and ``/graphql`` there are only files and descriptions."""
+
+TWINS = {
+    f"POST {PROJECT}/members": f"POST {PROJECT}/invitations",
+    f"PUT {PROJECT}/entities/{{kind}}": f"PUT {PROJECT}/entities/{{kind}}/{{key}}",
+    f"PATCH {PROJECT}/entities/{{kind}}": f"PATCH {PROJECT}/entities/{{kind}}/{{key}}",
+    f"DELETE {PROJECT}/entities/{{kind}}": f"DELETE {PROJECT}/entities/{{kind}}/{{key}}",
+}
+"""Routes outside of the description with the one whose handler they share."""
+
+
+class Request(Protocol):
+    """One request, and what is to be known of it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def operation(self) -> Operation: ...
+
+    @property
+    def through(self) -> Operation | None:
+        """What has to be allowed before ``operation`` comes up."""
+
+    @property
+    def changes(self) -> bool: ...
+
+    def says(self, world: World) -> str:
+        """Return all that it names, as one text."""
+
+    async def send(self, world: World) -> httpx.Response: ...
+
+
+@dataclass(frozen=True)
+class Get:
+    """A route that reads."""
+
+    route: str
+    operation: Operation = Operation.READ
+    query: Callable[[World], Mapping[str, Any]] = lambda _: {}
+    changes: bool = False
+    through: Operation | None = None
+
+    @property
+    def name(self) -> str:
+        return f"GET {self.route}"
+
+    def says(self, world: World) -> str:
+        return f"{self._address(world)} {json.dumps(dict(self.query(world)))}"
+
+    def _address(self, world: World) -> str:
+        return self.route.format(project_id=world.project.id, kind="page", key="a", pinned_uuid=world.pin)
+
+    async def send(self, world: World) -> httpx.Response:
+        return await world.client.get(self._address(world), params=dict(self.query(world)))
+
+
+@dataclass(frozen=True)
+class Post:
+    """A route that changes something beside projects."""
+
+    route: str
+    operation: Operation
+    changes: bool = True
+    through: Operation | None = None
+
+    @property
+    def name(self) -> str:
+        return f"POST {self.route}"
+
+    def says(self, world: World) -> str:
+        return self.route
+
+    async def send(self, world: World) -> httpx.Response:
+        return await world.client.post(self.route)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What changes something, through either door."""
+
+    call: Rest | Mutation
+    operation: Operation
+    changes: bool = True
+    through: Operation | None = None
+
+    @property
+    def name(self) -> str:
+        return self.call.name
+
+    def says(self, world: World) -> str:
+        if isinstance(self.call, Mutation):
+            return json.dumps(self.call.input(world))
+        return f"{self.call.address(world)} {dict(self.call.query(world))!r} {self.call.body(world)!r}"
+
+    async def send(self, world: World) -> httpx.Response:
+        return await self.call.send(world)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A GraphQL query; it may use the variables of ``VARIABLES``."""
+
+    name: str
+    query: str
+    operation: Operation = Operation.READ
+    through: Operation | None = None
+    changes: bool = False
+
+    def says(self, world: World) -> str:
+        return json.dumps(self._variables(world))
+
+    def _variables(self, world: World) -> dict[str, Any]:
+        return {name: of(world) for name, (_, of) in VARIABLES.items() if re.search(rf"\${name}\b", self.query)}
+
+    async def send(self, world: World) -> httpx.Response:
+        values = self._variables(world)
+        declared = ", ".join(f"${name}: {VARIABLES[name][0]}" for name in values)
+        query = f"query ({declared}) {{ {self.query} }}" if declared else f"{{ {self.query} }}"
+        return await world.client.post("/graphql", json={"query": query, "variables": values})
+
+
+@dataclass
+class Scene(World):
+    """A world, and the account that asks about it."""
+
+    account: UUID
+
+
+@dataclass(frozen=True)
+class Leave:
+    """A member removes itself."""
+
+    name: str = f"DELETE {PROJECT}/members/{{own}}"
+    operation: Operation = Operation.LEAVE
+    through: Operation | None = None
+    changes: bool = True
+
+    def says(self, world: World) -> str:
+        account = world.account if isinstance(world, Scene) else world.member
+        return f"/api/projects/{world.project.id}/members/{account}"
+
+    async def send(self, world: World) -> httpx.Response:
+        return await world.client.delete(self.says(world))
+
+
+VARIABLES: dict[str, tuple[str, Callable[[World], Any]]] = {
+    "projectId": ("Int!", lambda world: world.project.id),
+    "env": ("UUID!", lambda world: str(world.env)),
+    "checkpoint": ("UUID!", lambda world: str(world.checkpoint)),
+    "backup": ("UUID!", lambda world: str(world.backup)),
+    "pin": ("UUID!", lambda world: str(world.pin)),
+    "id": ("ID!", lambda world: GlobalId("Environment", world.project.id, world.env).encode()),
+    "generationId": ("ID!", lambda world: GlobalId("Generation", world.project.id, world.checkpoint).encode()),
+    "keyId": ("ID!", lambda world: GlobalId("ApiKey", world.project.id, world.key).encode()),
+    "memberId": ("ID!", lambda world: GlobalId("Member", world.project.id, world.member).encode()),
+    "invitationId": ("ID!", lambda world: GlobalId("Invitation", world.project.id, world.invitation).encode()),
+}
+
+
+def _here(world: World) -> dict[str, Any]:
+    return {"project_id": world.project.id}
+
+
+def _env(world: World) -> dict[str, Any]:
+    return {"env_uuid": str(world.env)}
+
+
+REST_READS = [
+    Get("/api/auth/me", Operation.READ_ACCOUNT),
+    Get("/api/projects", Operation.LIST_PROJECTS),
+    Get(PROJECT),
+    Get(f"{PROJECT}/api-keys", Operation.MANAGE_KEYS),
+    Get(f"{PROJECT}/members", Operation.READ_MEMBERS),
+    Get(f"{PROJECT}/invitations", Operation.MANAGE_MEMBERS),
+    Get(f"{PROJECT}/data"),
+    Get(f"{PROJECT}/entities/{{kind}}"),
+    Get(f"{PROJECT}/entities/{{kind}}/{{key}}"),
+    Get(f"{PROJECT}/export"),
+    Get("/api/sandbox/environments", query=_here),
+    Get("/api/sandbox/active-env", Operation.CHOOSE_ENVIRONMENT, query=_here),
+    Get("/api/sandbox/checkpoints", query=_here),
+    Get("/api/sandbox/snapshot/{pinned_uuid}"),
+    Get("/api/sandbox/backups", query=_here),
+    Get("/api/sandbox/tree", query=_here),
+    Get("/api/sandbox/diff", query=lambda world: {"uuid_a": str(world.env), "uuid_b": str(world.checkpoint)}),
+    Get("/api/sandbox/environment/diff", query=_env),
+    Get("/api/sandbox/changes", query=lambda world: {**_here(world), **_env(world)}),
+    Get("/api/sandbox/blame", query=lambda world: {**_env(world), "kind": "page", "key": "a", "path": "n"}),
+    Get("/api/sandbox/audit", Operation.READ_AUDIT, query=_here),
+    Get("/api/sandbox/limits", query=_here),
+]
+
+QUERIES = [
+    Ask("viewer", "viewer { name }", Operation.READ_ITSELF),
+    Ask("node", "node(id: $id) { id }"),
+    Ask("nodes", "nodes(ids: [$id, $generationId]) { id }"),
+    Ask("project", "project(id: $projectId) { name }"),
+    Ask("projects", "projects { nodes { name } }", Operation.LIST_PROJECTS),
+    Ask("environment", "environment(uuid: $env) { name }"),
+    Ask("generation", "generation(uuid: $checkpoint) { number }"),
+    Ask("diff", "diff(a: $env, b: $checkpoint) { isEmpty }"),
+]
+"""The fields of ``Query``, by name."""
+
+NODES = [
+    Ask("node of a generation", "node(id: $generationId) { id }"),
+    Ask("node of a key", "node(id: $keyId) { id }", Operation.MANAGE_KEYS, Operation.READ),
+    Ask("node of a member", "node(id: $memberId) { id }", Operation.READ_MEMBERS, Operation.READ),
+    Ask("node of an invitation", "node(id: $invitationId) { id }", Operation.MANAGE_MEMBERS, Operation.READ),
+]
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the fields of a type are reached, by ``through``: ``%s`` is where they are selected."""
+
+    query: str
+    through: Operation = Operation.READ
+    operation: Operation | None = None
+
+
+WAYS = {
+    "Viewer": Way("viewer { %s }", Operation.READ_ITSELF),
+    "Project": Way("project(id: $projectId) { %s }"),
+    "Environment": Way("environment(uuid: $env) { %s }"),
+    "Generation": Way("generation(uuid: $checkpoint) { %s }"),
+    "ResolvedDocument": Way('environment(uuid: $env) { document(kind: "page", key: "a") { %s } }'),
+    "ApiKey": Way("project(id: $projectId) { apiKeys { %s } }", Operation.READ, Operation.MANAGE_KEYS),
+    "Member": Way("project(id: $projectId) { members { %s } }", Operation.READ, Operation.READ_MEMBERS),
+    "Invitation": Way("project(id: $projectId) { invitations { %s } }", Operation.READ, Operation.MANAGE_MEMBERS),
+}
+"""Types whose fields are asked for one by one; all that are ``Node``s have to be here."""
+
+FIELDS = {
+    "Project.apiKeys": Operation.MANAGE_KEYS,
+    "Project.audit": Operation.READ_AUDIT,
+    "Project.members": Operation.READ_MEMBERS,
+    "Project.invitations": Operation.MANAGE_MEMBERS,
+    "Viewer.account": Operation.READ_ACCOUNT,
+    "Viewer.activeEnvironment": Operation.READ,
+    "Viewer.role": Operation.READ_ROLE,
+    "Viewer.roles": Operation.LIST_PROJECTS,
+}
+"""Fields that are another operation than their type's ``Way``."""
+
+ARGUMENTS = {"name": '"env"', "pointer": '"/n"', "kind": '"page"', "projectId": "$projectId"}
+"""Values of arguments that a field must be given, or that say which project."""
+
+RESOLVED = {
+    f"{name}.{schema.config.name_converter.get_graphql_name(field)}"
+    for name, type_ in schema.schema_converter.type_map.items()
+    if isinstance(type_.definition, StrawberryObjectDefinition)
+    for field in type_.definition.fields
+    if field.base_resolver is not None
+}
+"""Fields that do something; the others are there with their object."""
+
+SUBSCRIPTIONS: dict[str, Operation] = {}
+"""The fields of ``Subscription``, by name."""
+
+OF_LIVING = {
+    "GET /api/sandbox/blame",
+    "GET /api/sandbox/diff",
+    "GET /api/sandbox/environment/diff",
+    "diff",
+    "Environment.diff",
+    "Environment.document",
+    "Environment.documents",
+}
+"""Requests that read what an archived environment has no more; fields of documents beside."""
+
+IN_CONTEXT = {
+    *(f"{method} {PROJECT}/data" for method in ("GET", "PUT", "PATCH")),
+    *(f"{method} {PROJECT}/entities/{{kind}}/{{key}}" for method in ("GET", "PUT", "PATCH", "DELETE")),
+    f"GET {PROJECT}/entities/{{kind}}",
+    f"POST {PROJECT}/import",
+    f"GET {PROJECT}/export",
+    "writeDocument",
+    "deleteDocument",
+    "Project.activeEnvironment",
+    "Project.document",
+    "Viewer.activeEnvironment",
+}
+"""Requests that go to the environment that the request names, or the user chose."""
+
+
+def _field(type_name: str, name: str, field: GraphQLField) -> Ask:
+    way = WAYS[type_name]
+    given = [
+        f"{argument}: {ARGUMENTS[argument]}"
+        for argument, known in field.args.items()
+        if is_required_argument(known) or argument == "projectId"
+    ]
+    asked = name + (f"({', '.join(given)})" if given else "")
+    if not is_leaf_type(get_named_type(field.type)):
+        asked += " { __typename }"
+    full_name = f"{type_name}.{name}"
+    operation = FIELDS.get(full_name) or way.operation or way.through
+    return Ask(full_name, way.query % asked, operation, way.through)
+
+
+def _fields() -> Iterator[Ask]:
+    for type_name in WAYS:
+        type_ = SCHEMA.type_map[type_name]
+        assert isinstance(type_, GraphQLObjectType)
+        for name, field in type_.fields.items():
+            if f"{type_name}.{name}" in RESOLVED:
+                yield _field(type_name, name, field)
+
+
+def _changes() -> Iterator[Change]:
+    for call in CALLS:
+        operation = OPERATION_OF.get(call.action)
+        if operation is not None:
+            # What a payload shows is no matter of who may ask for it.
+            yield Change(replace(call, selection="__typename") if isinstance(call, Mutation) else call, operation)
+
+
+REQUESTS: list[Request] = [
+    *_changes(),
+    *REST_READS,
+    Post("/api/auth/logout", Operation.LOG_OUT),
+    Leave(),
+    *QUERIES,
+    *NODES,
+    *_fields(),
+]
