@@ -34,8 +34,10 @@ OPERATION_OF: dict[Action, Operation] = {
     Action.DELETE_CHECKPOINT: Operation.CHECKPOINT,
     Action.DELETE_DOCUMENT: Operation.WRITE,
     Action.FORK_ENVIRONMENT: Operation.FORK,
+    Action.FREEZE: Operation.MANAGE_FREEZES,
     Action.IMPORT_DOCUMENTS: Operation.WRITE,
     Action.INVITE_MEMBER: Operation.MANAGE_MEMBERS,
+    Action.LIFT_FREEZE: Operation.MANAGE_FREEZES,
     Action.PIN_ENVIRONMENT: Operation.CHECKPOINT,
     Action.REMOVE_MEMBER: Operation.MANAGE_MEMBERS,
     Action.RESTORE_PRODUCTION: Operation.RESTORE,
@@ -45,8 +47,12 @@ OPERATION_OF: dict[Action, Operation] = {
     Action.ROLLBACK_TO_CHECKPOINT: Operation.FORK,
     Action.SET_ACTIVE_ENVIRONMENT: Operation.CHOOSE_ENVIRONMENT,
     Action.UPDATE_ENVIRONMENT: Operation.UPDATE_ENVIRONMENT,
+    Action.UPDATE_SETTINGS: Operation.CHANGE_SETTINGS,
     Action.WRITE_DOCUMENT: Operation.WRITE,
 }
+
+BESIDE = {Operation.PASS_FREEZE}
+"""Operations that no request is, but a part of one."""
 
 PUBLIC = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh")}
 """Routes that ask for no token. Outside of ``/api/`` and ``/graphql`` there are only files and descriptions."""
@@ -205,6 +211,7 @@ VARIABLES: dict[str, tuple[str, Callable[[World], Any]]] = {
     "generationId": ("ID!", lambda world: GlobalId("Generation", world.project.id, world.checkpoint).encode()),
     "keyId": ("ID!", lambda world: GlobalId("ApiKey", world.project.id, world.key).encode()),
     "memberId": ("ID!", lambda world: GlobalId("Member", world.project.id, world.member).encode()),
+    "freezeId": ("ID!", lambda world: GlobalId("Freeze", world.project.id, world.freeze).encode()),
     "invitationId": ("ID!", lambda world: GlobalId("Invitation", world.project.id, world.invitation).encode()),
 }
 
@@ -240,6 +247,8 @@ REST_READS = [
     Get("/api/sandbox/blame", query=lambda world: {**_env(world), "kind": "page", "key": "a", "path": "n"}),
     Get("/api/sandbox/audit", Operation.READ_AUDIT, query=_here),
     Get("/api/sandbox/limits", query=_here),
+    Get("/api/sandbox/freeze", query=_here),
+    Get("/api/generations/{project_id}/settings"),
 ]
 
 QUERIES = [
@@ -256,6 +265,7 @@ QUERIES = [
 
 NODES = [
     Ask("node of a generation", "node(id: $generationId) { id }"),
+    Ask("node of a freeze", "node(id: $freezeId) { id }"),
     Ask("node of a key", "node(id: $keyId) { id }", Operation.MANAGE_KEYS, Operation.READ),
     Ask("node of a member", "node(id: $memberId) { id }", Operation.READ_MEMBERS, Operation.READ),
     Ask("node of an invitation", "node(id: $invitationId) { id }", Operation.MANAGE_MEMBERS, Operation.READ),
@@ -279,6 +289,7 @@ WAYS = {
     "ResolvedDocument": Way('environment(uuid: $env) { document(kind: "page", key: "a") { %s } }'),
     "ApiKey": Way("project(id: $projectId) { apiKeys { %s } }", Operation.READ, Operation.MANAGE_KEYS),
     "Member": Way("project(id: $projectId) { members { %s } }", Operation.READ, Operation.READ_MEMBERS),
+    "Freeze": Way("project(id: $projectId) { freezes { %s } }"),
     "Invitation": Way("project(id: $projectId) { invitations { %s } }", Operation.READ, Operation.MANAGE_MEMBERS),
 }
 """Types whose fields are asked for one by one; all that are ``Node``s have to be here."""

@@ -1,7 +1,7 @@
 """What belongs to another project is answered, byte for byte, as what does not exist; and nothing happens to it."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import combinations
 from typing import Any
 from uuid import UUID
@@ -14,7 +14,7 @@ from tests.matrix.requests import REQUESTS, Request
 from tests.matrix.stage import Identity, Stage
 from tests.operations.world import World
 
-THINGS = ("env", "checkpoint", "backup", "pin", "key", "member", "invitation")
+THINGS = tuple(field.name for field in fields(World) if field.type is UUID)
 NOWHERE = {name: UUID(int=0xABCDEF00_0000_4000_8000_000000000000 + number) for number, name in enumerate(THINGS)}
 NO_PROJECT = 2**31 - 1
 CALLERS = ("owner", "viewer", "own key: everything", "own key: read")

@@ -10,7 +10,7 @@ from app.domain import policy
 from app.domain.errors import DomainError
 from app.domain.model import Actor
 from app.domain.policy import POLICY, Operation
-from tests.matrix.requests import IN_CONTEXT, OF_LIVING, Request
+from tests.matrix.requests import IN_CONTEXT, NODES, OF_LIVING, Request
 from tests.matrix.stage import ARCHIVED, LIMITED, Identity
 from tests.operations.world import World
 
@@ -19,7 +19,7 @@ NOTHING = "null"
 NOT_FOUND = "not_found"
 """Any code that ends so."""
 
-QUIET = {"node", "nodes", "node of a generation", "node of a key", "node of a member", "node of an invitation"}
+QUIET = {"node", "nodes", *(node.name for node in NODES)}
 """Queries that answer null where others refuse."""
 
 
