@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from random import randrange
 from typing import TYPE_CHECKING, cast
@@ -12,7 +13,8 @@ from litestar import Litestar
 
 from app.domain.model import Actor
 from app.main import create_app
-from app.services import identity
+from app.services import identity, live
+from app.services.bus import Bus, Subscriber
 from app.settings import Settings
 from tests.conftest import Database
 
@@ -22,9 +24,20 @@ if TYPE_CHECKING:
 Headers = dict[str, str]
 
 
+class EndedBus(Bus):
+    """A bus whose streams end where others would wait for news."""
+
+    @asynccontextmanager
+    async def subscribed(self, project_id: int, after: int | None, connection: object) -> AsyncIterator[Subscriber]:
+        async with super().subscribed(project_id, after, connection) as subscriber:
+            subscriber.end()
+            yield subscriber
+
+
 @pytest.fixture(scope="session")
 def app(database: Database, pool: None) -> Litestar:
     """The application on the pool of the test process; its lifespan does not run."""
+    live.bus = EndedBus(database.app_dsn)
     return create_app(Settings(database_url=database.app_dsn))
 
 

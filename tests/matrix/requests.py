@@ -177,6 +177,21 @@ class Ask:
         return await world.client.post("/graphql", json={"query": query, "variables": values})
 
 
+@dataclass(frozen=True)
+class Follow(Ask):
+    """A GraphQL subscription, over server-sent events; what comes first is its answer."""
+
+    async def send(self, world: World) -> httpx.Response:
+        values = self._variables(world)
+        declared = ", ".join(f"${name}: {VARIABLES[name][0]}" for name in values)
+        body = {"query": f"subscription ({declared}) {{ {self.query} }}", "variables": values}
+        answer = await world.client.post("/graphql", json=body, headers={"Accept": "text/event-stream"})
+        if answer.status_code != 200:
+            return answer
+        told = re.search(r"^event: next\ndata: (.*)$", answer.text, re.MULTILINE)
+        return httpx.Response(200, text=told[1] if told else '{"data": {"ended": true}}', request=answer.request)
+
+
 @dataclass
 class Scene(World):
     """A world, and the account that asks about it."""
@@ -247,6 +262,7 @@ REST_READS = [
     Get("/api/sandbox/blame", query=lambda world: {**_env(world), "kind": "page", "key": "a", "path": "n"}),
     Get("/api/sandbox/audit", Operation.READ_AUDIT, query=_here),
     Get("/api/sandbox/limits", query=_here),
+    Get("/api/sandbox/events", query=_here),
     Get("/api/sandbox/freeze", query=_here),
     Get("/api/generations/{project_id}/settings"),
 ]
@@ -318,7 +334,10 @@ RESOLVED = {
 }
 """Fields that do something; the others are there with their object."""
 
-SUBSCRIPTIONS: dict[str, Operation] = {}
+SUBSCRIPTIONS = {
+    "environmentEvents": Follow("environmentEvents", "environmentEvents(projectId: $projectId) { cursor }"),
+    "rolloutProgress": Follow("rolloutProgress", "rolloutProgress(envUuid: $env) { cursor }"),
+}
 """The fields of ``Subscription``, by name."""
 
 OF_LIVING = {
@@ -385,6 +404,7 @@ REQUESTS: list[Request] = [
     Post("/api/auth/logout", Operation.LOG_OUT),
     Leave(),
     *QUERIES,
+    *SUBSCRIPTIONS.values(),
     *NODES,
     *_fields(),
 ]
