@@ -51,7 +51,11 @@ OPERATION_OF: dict[Action, Operation] = {
     Action.WRITE_DOCUMENT: Operation.WRITE,
 }
 
-BESIDE = {Operation.PASS_FREEZE}
+BESIDE = {
+    Operation.PASS_FREEZE,
+    # Without a door so far.
+    *(Operation.VALIDATE, Operation.PROMOTE, Operation.APPROVE, Operation.REBASE, Operation.ROLLBACK_RELEASE),
+}
 """Operations that no request is, but a part of one."""
 
 PUBLIC = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh")}
