@@ -2,7 +2,7 @@
 
 import re
 from typing import Final
-from unicodedata import normalize
+from unicodedata import category, normalize
 
 from app.domain.errors import ValidationFailed
 from app.domain.json_text import unstorable_text
@@ -14,7 +14,9 @@ MAX_EMAIL: Final = 254
 _KIND: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)*", re.ASCII)
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
-_UNSEEN: Final = re.compile("[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_ESCAPE: Final = re.compile("%[0-9a-f]{2}", re.ASCII | re.IGNORECASE)
+# Controls, format characters, private ones, separators of lines and paragraphs, other spaces than the usual one.
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp", "Zs"})
 TABLE_ALIASES: Final = {
     "data_projects_project": PROJECT_KIND,
     "data_projects_8dna": PROJECT_KIND,
@@ -47,17 +49,25 @@ def check_key(kind: str, key: str) -> str:
 def environment_name(name: str) -> str:
     """Return the NFC form of an environment's name. Raises ValidationFailed.
 
-    Names that look like UUIDs, and characters that cannot be seen, would make a reference mean two things.
+    Names that look like UUIDs, characters that cannot be seen, and what is taken for one character in a header would
+    make a reference mean two things.
     """
     normal = normalize("NFC", name)
     check_label(normal, "env_name")
     if normal != normal.strip():
         raise ValidationFailed("A name does not begin or end with white space.", field="env_name")
-    if _UNSEEN.search(normal):
+    if any(character != " " and category(character) in _UNSEEN for character in normal):
         raise ValidationFailed("A name has only characters that can be seen.", field="env_name")
-    if _UUID.fullmatch(normal):
+    if _ESCAPE.search(normal):
+        raise ValidationFailed("A name has no percent-encoded characters, as %20 is.", field="env_name")
+    if is_uuid(normal):
         raise ValidationFailed("A name must not look like a UUID.", field="env_name")
     return normal
+
+
+def is_uuid(text: str) -> bool:
+    """Return whether ``text`` is a UUID in the usual form, with letters of either case."""
+    return _UUID.fullmatch(text) is not None
 
 
 def check_label(label: str, field: str) -> str:

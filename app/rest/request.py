@@ -103,7 +103,7 @@ def environment_reference(connection: ASGIConnection[Any, Any, Any, Any]) -> str
     """Return the environment that the request names: ``X-AgentStack-Env``, else ``?env=``, else None.
 
     An empty name is a name: it is not found, rather than taken for production. Raises BadRequest for two
-    headers that differ.
+    that differ in the same place.
     """
     named = {value for name, value in connection.scope["headers"] if name == _ENVIRONMENT_HEADER}
     if len(named) > 1:
@@ -112,8 +112,10 @@ def environment_reference(connection: ASGIConnection[Any, Any, Any, Any]) -> str
         return _header_text(named.pop())
     if not connection.scope["query_string"]:
         return None
-    reference: str | None = connection.query_params.get("env")
-    return reference
+    asked = set(connection.query_params.getall("env", []))
+    if len(asked) > 1:
+        raise BadRequest("?env= is given twice, and not the same.", parameter="env")
+    return asked.pop() if asked else None
 
 
 def _header_text(value: bytes) -> str:

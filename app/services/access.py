@@ -19,6 +19,7 @@ from app.domain.errors import (
 from app.domain.json_text import unstorable_text
 from app.domain.members import Membership
 from app.domain.model import Actor, Environment, EnvStatus
+from app.domain.names import is_uuid
 from app.domain.policy import Operation
 from app.services import calls, project_settings
 from app.storage import environments, members
@@ -219,9 +220,4 @@ def normal_reference(reference: str) -> UUID | str:
 
 def as_uuid(text: str) -> UUID | None:
     """Return the UUID that ``text`` spells in the usual form, or None."""
-    if len(text) != 36:
-        return None
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+    return UUID(text) if is_uuid(text) else None

@@ -79,6 +79,45 @@ async def test_two_headers_must_agree(api: Api, here: str) -> None:
     refused(answer, 400, "bad_request")
 
 
+async def test_two_in_the_query_must_agree(api: Api, here: str) -> None:
+    for query in (f"env={here}&env=production", f"env=production&env={here}", f"env={here}&env="):
+        refused(await api.get(f"{api.documents}/data?{query}"), 400, "bad_request")
+    assert (await api.get(f"{api.documents}/data?env={here}&env={here}")).json() == {"env": "work"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "%41",
+        "a%2fb",
+        "a\u00a0b",
+        "a\u00adb",
+        "a\u200db",
+        "a\u2028b",
+        "\u202ea",
+        "\ue000",
+        " a",
+        "a\n",
+        "",
+        str(uuid4()),
+        str(uuid4()).upper(),
+    ],
+)
+async def test_names_that_would_be_two_things(api: Api, name: str) -> None:
+    body = {"source_project_id": api.project.id, "env_name": name}
+    refused(await api.post("/api/sandbox/fork", body), 422, "validation_failed")
+
+
+async def test_names_that_look_alike_are_different(api: Api, here: str) -> None:
+    names = ("work", "Work", "w\u043erk", "\uff57ork", "100%", "%4", str(uuid4()).replace("-", ""))
+    uuids = {name: (await api.fork(name))["anchor_uuid"] for name in names}
+    for name, uuid in uuids.items():
+        await api.put(f"{api.documents}/data", {"env": uuid}, params={"env": name})
+    for name, uuid in uuids.items():
+        assert await shown(api, {"X-AgentStack-Env": quote(name)}, {}) == uuid
+        assert await shown(api, {}, {"env": name}) == uuid
+
+
 async def test_calls_that_name_an_environment_ignore_the_context(api: Api, here: str) -> None:
     answer = await api.post("/api/sandbox/checkpoint", {"env_uuid": here}, headers={"X-AgentStack-Env": "nothing"})
     assert answer.status_code == 201
