@@ -91,7 +91,7 @@ POLICY: Final[Mapping[Operation, Rule]] = {
     Operation.PROMOTE: Rule(_EDITORS, Scope.PROMOTE, in_environment=True),
     Operation.APPROVE: Rule(_ADMINS, Scope.PROMOTE),
     Operation.REBASE: Rule(_EDITORS, Scope.WRITE, in_environment=True),
-    Operation.ROLLBACK_RELEASE: Rule(_EDITORS, Scope.PROMOTE),
+    Operation.ROLLBACK_RELEASE: Rule(_EDITORS, Scope.PROMOTE, in_environment=True),
     Operation.READ_MEMBERS: Rule(_ALL, Scope.ADMIN),
     Operation.MANAGE_MEMBERS: Rule(_ADMINS, None),
     Operation.LEAVE: Rule(_ALL, None),

@@ -60,7 +60,7 @@ async def _find(actor: Actor, uuid: UUID, op: Operation, project_id: int | None)
     found = await access.seek(actor, project_id, lambda ids: releases.get(ids, uuid))
     if found is None:
         raise ReleaseNotFound
-    await access.authorize(actor, found.project_id, op)
+    await access.authorize(actor, found.project_id, op, found.env_uuid)
     return found
 
 
