@@ -69,6 +69,7 @@ class Action(StrEnum):
     REJECT_PROMOTION = "reject_promotion"
     ROLLBACK_RELEASE = "rollback_release"
     REBASE_ENVIRONMENT = "rebase_environment"
+    NOTIFY = "notify"
 
 
 class Door(StrEnum):

@@ -38,6 +38,8 @@ _TAGS: Final = {
     "Tree and differences": "The tree of generations, and what differs between two states.",
     "Plans": "What the project's plan allows, and what of it is in use.",
     "Promotion": "Bringing an environment's changes to production, step by step or at once.",
+    "Releases": "What went to production, compared and undone.",
+    "Generations": "Promotion as existing client libraries call it.",
     "Settings": "What the project's owners decide about how it works.",
     "Events": "Following a project as it changes.",
     "History": "What changed, who set a value, and dropping overrides.",

@@ -1,6 +1,6 @@
 """What the description of an operation says beyond its signature: refusals, media types, headers, examples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -31,6 +31,11 @@ _OPERATIONS: Final = Schema(
     type=OpenAPIType.ARRAY,
     items=Schema(type=OpenAPIType.OBJECT, required=["op", "path"]),
     description="A JSON patch: operations, done in order, all or none (RFC 6902).",
+)
+_REFUSAL: Final = Schema(
+    type=OpenAPIType.OBJECT,
+    required=["error", "message", "request_id"],
+    properties=dict.fromkeys(("error", "message", "request_id"), Schema(type=OpenAPIType.STRING)),
 )
 _LINES: Final = Schema(type=OpenAPIType.STRING, description='One `{"kind", "key", "data"}` a line.')
 _EVENTS: Final = Schema(type=OpenAPIType.STRING, description="Server-sent events; the data of each is JSON.")
@@ -210,3 +215,38 @@ class Events(ApiOperation):
     def describe(self) -> None:
         """Add the answer, which is one event after another."""
         self.succeed("200", "The events, each with an `id`, as they happen.", MEDIA_TYPE, _EVENTS)
+
+
+@dataclass
+class Deciding(ApiOperation):
+    """An operation whose answer is a promotion, also where it was not carried out."""
+
+    alike: ClassVar[Mapping[str, str]] = {
+        "409": "Not carried out: the promotion with its checks, conflicts and what changed, or a refusal."
+    }
+
+    def _refuse(self, statuses: Sequence[str]) -> None:
+        assert self.responses is not None
+        made = self.responses["201" if "201" in self.responses else "200"]
+        assert isinstance(made, OpenAPIResponse)
+        shown = (made.content or {})[JSON].schema
+        super()._refuse([status for status in statuses if status not in self.alike])
+        for status, description in self.alike.items():
+            assert shown is not None
+            schema = Schema(any_of=[shown, _REFUSAL]) if status == "409" else shown
+            content = {JSON: OpenAPIMediaType(schema=schema)}
+            self.responses[status] = OpenAPIResponse(description=description, content=content)
+
+
+@dataclass
+class Promoting(Deciding):
+    """Promoting: done, under way, refused, or only looked at."""
+
+    alike: ClassVar[Mapping[str, str]] = {
+        "202": "It rolls out, or waits for approval.",
+        "409": "A check failed or conflicts are open: the promotion, `blocked`; or a refusal.",
+    }
+
+    def describe(self) -> None:
+        """Add the answer of a dry run."""
+        self.succeed("200", "A dry run: checks, conflicts and resulting documents.", JSON, _ANY_JSON)

@@ -1,8 +1,10 @@
 """What stands in query and headers: read once, the same for every route."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Annotated, Final, TypeAlias
+from uuid import UUID
 
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, PathParameter, QueryParameter, SkipValidation
@@ -49,7 +51,9 @@ Cursor: TypeAlias = Annotated[
 AsOf: TypeAlias = Annotated[
     str | None,
     QueryParameter(
-        name="as_of", description="Read the state at a project version (a number) or at a time (ISO 8601; UTC)."
+        name="as_of",
+        description="Read the state at a project version (a number), at a time (ISO 8601; UTC), or after a release"
+        " (its UUID).",
     ),
 ]
 InDocument: TypeAlias = Annotated[
@@ -114,6 +118,9 @@ def moment(as_of: AsOf = None) -> At | None:
         return None
     if as_of.isascii() and as_of.isdigit() and len(as_of) < 20 and int(as_of) <= MAX_VERSION:
         return At(version=int(as_of))
+    if len(as_of) == 36 and as_of.count("-") == 4:
+        with suppress(ValueError):
+            return At(release=UUID(as_of))
     try:
         # An offset's "+" arrives as a space where the caller did not encode it.
         time = datetime.fromisoformat(as_of.strip().replace(" ", "+"))

@@ -20,6 +20,7 @@ from app.rest.documents import document_routes
 from app.rest.environments import environment_routes
 from app.rest.events import event_routes
 from app.rest.freezes import freeze_routes
+from app.rest.generations import generation_routes
 from app.rest.history import history_routes
 from app.rest.limits import limit_routes
 from app.rest.members import member_routes
@@ -27,6 +28,8 @@ from app.rest.operations import ApiOperation, with_key
 from app.rest.parameters import actor_of, address_of, environment_of, moment, place, settings_of
 from app.rest.preconditions import expected_version
 from app.rest.projects import project_routes
+from app.rest.promotions import promotion_routes
+from app.rest.releases import release_routes
 from app.rest.request import StrictRequest
 from app.rest.response import JsonResponse
 from app.rest.settings import settings_routes
@@ -53,6 +56,9 @@ def rest_routes() -> list[Router]:
             audit_routes(),
             limit_routes(),
             settings_routes(),
+            generation_routes(),
+            promotion_routes(),
+            release_routes(),
             freeze_routes(),
         ],
         before_request=admit,

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from app.domain import approvals, promotion
 from app.domain.audit import Action, Object
-from app.domain.errors import ValidationFailed
+from app.domain.errors import BadRequest, EnvironmentNotFound, ValidationFailed
 from app.domain.events import EventType
 from app.domain.model import Actor, Environment
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
@@ -27,6 +27,7 @@ from app.storage import db, environments, promotions
 from app.storage.promotions import Wanted
 
 MAX_REASON: Final = 2_000
+MAX_OFFSET: Final = 25_000
 TIMEOUT: Final = "5min"
 
 
@@ -56,6 +57,21 @@ async def _find(actor: Actor, uuid: UUID, project_id: int | None) -> Promotion:
     return found
 
 
+async def _named(actor: Actor, promotion_uuid: UUID | None, env_uuid: UUID | None, project_id: int | None) -> Promotion:
+    if promotion_uuid is not None:
+        return await _find(actor, promotion_uuid, project_id)
+    if env_uuid is None:
+        raise BadRequest("Name the promotion, or the environment that has one pending.")
+    named = env_uuid
+    environment = await access.seek(actor, project_id, lambda ids: environments.get(ids, named))
+    if environment is None:
+        raise EnvironmentNotFound(str(named))
+    found = await promotions.open_of(environment.project_id, named)
+    if found is None:
+        raise PromotionNotFound
+    return found
+
+
 async def list_promotions(
     actor: Actor,
     project_id: int,
@@ -76,6 +92,15 @@ async def list_promotions(
     return Page(found[:limit], encode_cursor(*promotions.sort_key(last)) if last else None)
 
 
+async def timeline(actor: Actor, project_id: int, *, limit: int = 50, offset: int = 0) -> list[Promotion]:
+    """Return requests that have ended, newest first. Raises ProjectNotFound, Forbidden, ValidationFailed."""
+    await access.authorize(actor, project_id, Operation.READ)
+    check_limit(limit)
+    if not 0 <= offset <= MAX_OFFSET:
+        raise ValidationFailed(f"An offset is 0 to {MAX_OFFSET:,}.", field="offset")
+    return await promotions.list_page(project_id, Wanted(ended=True), limit, None, offset)
+
+
 async def open_of(actor: Actor, env_uuid: UUID, project_id: int | None = None) -> Promotion | None:
     """Return the request of an environment that is pending or rolling out, if there is one.
 
@@ -87,14 +112,19 @@ async def open_of(actor: Actor, env_uuid: UUID, project_id: int | None = None) -
 
 @operation(Action.APPROVE_PROMOTION)
 async def approve(
-    actor: Actor, promotion_uuid: UUID, project_id: int | None = None, *, override_freeze: bool = False
+    actor: Actor,
+    promotion_uuid: UUID | None,
+    project_id: int | None = None,
+    *,
+    env_uuid: UUID | None = None,
+    override_freeze: bool = False,
 ) -> Decision:
-    """Approve a pending request; with the last approval that it needs, it is carried out.
+    """Approve a pending request, named itself or by its environment; with the last approval it is carried out.
 
     Where none is needed, its requester may make the blue-green switch. All checks run again. Raises
     PromotionNotFound, PromotionNotPending, SelfApprovalForbidden, ProductionFrozen, Forbidden.
     """
-    request = await _find(actor, promotion_uuid, project_id)
+    request = await _named(actor, promotion_uuid, env_uuid, project_id)
     op = Operation.APPROVE if request.required_approvals else Operation.PROMOTE
     await access.authorize(actor, request.project_id, op, request.env_uuid)
     return await _approve(actor, request, override_freeze)
@@ -175,14 +205,21 @@ async def _carry_out_if_enough(
 
 
 @operation(Action.REJECT_PROMOTION)
-async def reject(actor: Actor, promotion_uuid: UUID, reason: str, project_id: int | None = None) -> Promotion:
+async def reject(
+    actor: Actor,
+    promotion_uuid: UUID | None,
+    reason: str,
+    project_id: int | None = None,
+    *,
+    env_uuid: UUID | None = None,
+) -> Promotion:
     """Reject a pending request, or take back one's own; nothing else changes.
 
     Raises PromotionNotFound, PromotionNotPending, Forbidden, ValidationFailed for want of a reason.
     """
     if not len(reason.strip()) >= 1 or len(reason) > MAX_REASON:
         raise ValidationFailed(f"A rejection has a reason of 1 to {MAX_REASON:,} characters.", field="reason")
-    request = await _find(actor, promotion_uuid, project_id)
+    request = await _named(actor, promotion_uuid, env_uuid, project_id)
     own = request.account_uuid == actor.account_uuid
     await access.authorize(actor, request.project_id, Operation.PROMOTE if own else Operation.APPROVE, request.env_uuid)
     return await _reject(request, reason)

@@ -21,6 +21,7 @@ from app.domain.model import Actor, Environment, EnvStatus, Strategy
 from app.domain.policy import Operation
 from app.domain.promotion import (
     Checks,
+    DocumentConflict,
     DocumentPaths,
     DocumentResolution,
     Plan,
@@ -59,6 +60,15 @@ class PromoteOptions:
     override_freeze: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """An environment after its checks were run, with what they said."""
+
+    environment: Environment
+    checks: Checks
+    conflicts: list[DocumentConflict]
+
+
 async def dry_run(actor: Actor, env_uuid: UUID, options: PromoteOptions, project_id: int | None = None) -> Checked:
     """Return what ``promote`` would do now, and change nothing. Raises as ``promote`` does."""
     seen = await _environment(actor, env_uuid, Operation.READ, project_id)
@@ -92,7 +102,7 @@ def _plan(environment: Environment, options: PromoteOptions) -> Plan:
 
 
 @operation(Action.VALIDATE_ENVIRONMENT)
-async def validate(actor: Actor, env_uuid: UUID, project_id: int | None = None) -> Checked:
+async def validate(actor: Actor, env_uuid: UUID, project_id: int | None = None) -> Validated:
     """Run the checks; the environment is ``ready`` afterwards if all passed, else ``draft``.
 
     Raises EnvironmentNotFound, EnvironmentArchived, ProductionProtected, InvalidTransition.
@@ -109,7 +119,7 @@ async def validate(actor: Actor, env_uuid: UUID, project_id: int | None = None) 
 
 
 @db.atomic(statement_timeout=TIMEOUT)
-async def _validate(seen: Environment) -> Checked:
+async def _validate(seen: Environment) -> Validated:
     seen = await _again(seen)
     if seen.status is not EnvStatus.READY:
         lifecycle.check_move(seen, EnvStatus.VALIDATING)
@@ -118,7 +128,7 @@ async def _validate(seen: Environment) -> Checked:
     checked = await check(prepared, as_status(seen))
     after = await settle_status(seen, checked.checks)
     await record(after, {"checks": dict(checked.checks.passed)})
-    return replace(checked, environment=after)
+    return Validated(after, checked.checks, checked.conflicts)
 
 
 async def _again(seen: Environment) -> Environment:

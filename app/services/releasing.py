@@ -15,7 +15,7 @@ from app.domain.policy import Operation
 from app.domain.promotion import DocumentConflict, DocumentResolution
 from app.domain.promotion_errors import ConflictsOpen, ReleaseNotFound, UnknownConflict
 from app.domain.three_way import Merged, merge_states
-from app.domain.values import State, same
+from app.domain.values import MISSING, State, same
 from app.services import access, recording, resolution, writing
 from app.services.carried import resolutions_by_document
 from app.services.operation import operation
@@ -184,7 +184,8 @@ async def _rollback(
         covers=recorded[0].change.version if recorded else None,
     )
     if not recorded:
-        await recording.record(project_id, Object.of(production), env_uuid=release.env_uuid)
+        facts: State = {"release_id": str(made.uuid), "undoes": release.number}
+        await recording.record(project_id, Object.of(production), env_uuid=release.env_uuid, change=(MISSING, facts))
     return made
 
 

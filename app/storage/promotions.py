@@ -87,10 +87,11 @@ class Wanted:
 
     env_uuid: UUID | None = None
     statuses: Sequence[PromotionStatus] = ()
+    ended: bool = False
 
 
 async def list_page(
-    project_id: int, wanted: Wanted, limit: int, before: tuple[str | int, ...] | None
+    project_id: int, wanted: Wanted, limit: int, before: tuple[str | int, ...] | None, offset: int = 0
 ) -> list[Promotion]:
     """Return up to ``limit`` requests, newest first; ``before`` is the sort key of the last one."""
     rows = await db.fetch(
@@ -98,12 +99,15 @@ async def list_page(
         " AND (cardinality($3::text[]) = 0 OR status = ANY ($3))"
         " AND ($4::bigint IS NULL OR ((extract(epoch FROM created_at) * 1000000)::bigint, uuid::text)"
         "      < ($4, $5::text))"
-        " ORDER BY (extract(epoch FROM created_at) * 1000000)::bigint DESC, uuid::text DESC LIMIT $6",
+        " AND (NOT $7 OR ended_at IS NOT NULL)"
+        " ORDER BY (extract(epoch FROM created_at) * 1000000)::bigint DESC, uuid::text DESC LIMIT $6 OFFSET $8",
         project_id,
         wanted.env_uuid,
         [status.value for status in wanted.statuses],
         *(before or (None, None)),
         limit,
+        wanted.ended,
+        offset,
     )
     return [from_row(row) for row in rows]
 

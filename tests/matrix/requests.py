@@ -25,6 +25,12 @@ SCHEMA = build_schema(schema_text())
 
 OPERATION_OF: dict[Action, Operation] = {
     Action.ACCEPT_INVITATION: Operation.ACCEPT_INVITATION,
+    Action.APPROVE_PROMOTION: Operation.PROMOTE,
+    Action.NOTIFY: Operation.VALIDATE,
+    Action.PROMOTE: Operation.PROMOTE,
+    Action.REBASE_ENVIRONMENT: Operation.REBASE,
+    Action.ROLLBACK_RELEASE: Operation.ROLLBACK_RELEASE,
+    Action.VALIDATE_ENVIRONMENT: Operation.VALIDATE,
     Action.ARCHIVE_ENVIRONMENT: Operation.ARCHIVE,
     Action.BACKUP_PRODUCTION: Operation.BACKUP,
     Action.CHANGE_MEMBER: Operation.MANAGE_MEMBERS,
@@ -51,11 +57,7 @@ OPERATION_OF: dict[Action, Operation] = {
     Action.WRITE_DOCUMENT: Operation.WRITE,
 }
 
-BESIDE = {
-    Operation.PASS_FREEZE,
-    # Without a door so far.
-    *(Operation.VALIDATE, Operation.PROMOTE, Operation.APPROVE, Operation.REBASE, Operation.ROLLBACK_RELEASE),
-}
+BESIDE = {Operation.PASS_FREEZE, Operation.APPROVE}
 """Operations that no request is, but a part of one."""
 
 PUBLIC = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh")}
@@ -110,7 +112,15 @@ class Get:
         return f"{self._address(world)} {json.dumps(dict(self.query(world)))}"
 
     def _address(self, world: World) -> str:
-        return self.route.format(project_id=world.project.id, kind="page", key="a", pinned_uuid=world.pin)
+        return self.route.format(
+            project_id=world.project.id,
+            kind="page",
+            key="a",
+            pinned_uuid=world.pin,
+            env_uuid=world.env,
+            promotion_id=world.promotion,
+            release_id=world.release,
+        )
 
     async def send(self, world: World) -> httpx.Response:
         return await world.client.get(self._address(world), params=dict(self.query(world)))
@@ -244,6 +254,17 @@ def _env(world: World) -> dict[str, Any]:
 
 
 REST_READS = [
+    Get("/api/generations/{project_id}"),
+    Get("/api/generations/{project_id}/status"),
+    Get("/api/generations/{project_id}/queue"),
+    Get("/api/generations/{project_id}/gates/{env_uuid}"),
+    Get("/api/generations/{project_id}/timeline"),
+    Get("/api/sandbox/promotions", query=_here),
+    Get("/api/sandbox/promotions/{promotion_id}"),
+    Get("/api/sandbox/releases", query=_here),
+    Get("/api/sandbox/releases/{release_id}"),
+    Get("/api/sandbox/releases/{release_id}/documents"),
+    Get("/api/sandbox/releases/{release_id}/diff", query=lambda world: {"against": str(world.release)}),
     Get("/api/auth/me", Operation.READ_ACCOUNT),
     Get("/api/projects", Operation.LIST_PROJECTS),
     Get(PROJECT),
@@ -345,6 +366,7 @@ SUBSCRIPTIONS = {
 """The fields of ``Subscription``, by name."""
 
 OF_LIVING = {
+    "GET /api/generations/{project_id}/gates/{env_uuid}",
     "GET /api/sandbox/blame",
     "GET /api/sandbox/diff",
     "GET /api/sandbox/environment/diff",

@@ -114,7 +114,7 @@ async def account() -> Actor:
 
 async def _world(client: httpx.AsyncClient) -> tuple[World, UUID]:
     owner = await account()
-    project = await projects.create(owner, "Shop", Plan.ENTERPRISE)
+    project = await projects.create(owner, "Shop", Plan.PREMIUM)
     world = await World.made(client, owner, project)
     # With one owner only, nobody could try to leave.
     await members.add(project.id, (await account()).account_uuid, Role.OWNER, None)

@@ -10,9 +10,20 @@ from uuid import UUID, uuid4
 import httpx
 
 from app.domain.audit import Action
-from app.domain.model import Actor, Project, Role, Scope
-from app.services import api_keys, backups, checkpoints, documents, environments, freezes, invitations, projects
+from app.domain.model import Actor, Project, Role, Scope, Strategy
+from app.services import (
+    api_keys,
+    backups,
+    checkpoints,
+    documents,
+    environments,
+    freezes,
+    invitations,
+    projects,
+    promoting,
+)
 from app.services.branching import ForkOptions
+from app.services.promoting import PromoteOptions
 from app.storage import accounts, members
 
 Input = dict[str, Any]
@@ -34,6 +45,9 @@ class World:
     member: UUID
     invitation: UUID
     token: str
+    waiting: UUID
+    promotion: UUID
+    release: UUID
 
     @classmethod
     async def made(cls, client: httpx.AsyncClient, actor: Actor, project: Project) -> "World":
@@ -45,6 +59,7 @@ class World:
         taken = await checkpoints.checkpoint(actor, project.production_uuid, "before")
         await documents.put(actor, project.id, None, "page", "a", {"n": 2})
         pin = await checkpoints.pin(actor, fork.environment.uuid)
+        waiting, promotion, release = await _promoted(actor, project)
         made = await api_keys.create(actor, project.id, "key", [Scope.READ])
         return cls(
             client,
@@ -59,7 +74,20 @@ class World:
             await _member(project),
             (await invitations.invite(actor, project.id, f"{uuid4()}@example.com", Role.VIEWER)).invitation.uuid,
             await _token_for(actor),
+            waiting,
+            promotion,
+            release,
         )
+
+
+async def _promoted(actor: Actor, project: Project) -> tuple[UUID, UUID, UUID]:
+    """Return an environment with a pending promotion, that promotion, and a release."""
+    released = await environments.fork(actor, project.id, ForkOptions("released"))
+    done = await promoting.promote(actor, released.environment.uuid, PromoteOptions())
+    waiting = await environments.fork(actor, project.id, ForkOptions("waiting"))
+    asked = await promoting.promote(actor, waiting.environment.uuid, PromoteOptions(Strategy.BLUE_GREEN))
+    assert done.release_uuid is not None
+    return waiting.environment.uuid, asked.uuid, done.release_uuid
 
 
 async def _member(project: Project) -> UUID:
@@ -100,6 +128,8 @@ class Rest:
             key_uuid=world.key,
             account_uuid=world.member,
             invitation_uuid=world.invitation,
+            promotion_id=world.promotion,
+            release_id=world.release,
         )
 
     async def send(self, world: World, key: str | None = None, body: Any = None, **headers: str) -> httpx.Response:
@@ -117,6 +147,8 @@ class Rest:
 
 PROJECT = "/api/projects/{project_id}"
 ENTITY = f"{PROJECT}/entities/{{kind}}/{{key}}"
+
+THEIRS = {"kind": "page", "key": "a", "path": "/n", "take": "theirs"}
 
 REST = [
     Rest("POST", "/api/projects", Action.CREATE_PROJECT, lambda _: {"name": "Other"}),
@@ -207,6 +239,45 @@ REST = [
         Action.UPDATE_SETTINGS,
         lambda _: {"direct_prod_roles": ["owner"]},
     ),
+    Rest(
+        "POST",
+        "/api/sandbox/promote",
+        Action.PROMOTE,
+        lambda world: {"env_uuid": str(world.env), "resolutions": [THEIRS]},
+    ),
+    Rest(
+        "POST",
+        "/api/sandbox/approve",
+        Action.APPROVE_PROMOTION,
+        lambda world: {"env_uuid": str(world.waiting)},
+    ),
+    Rest("POST", "/api/sandbox/promote/{promotion_id}/approve", Action.APPROVE_PROMOTION, lambda _: {}),
+    Rest(
+        "POST",
+        "/api/generations/{project_id}/approve",
+        Action.APPROVE_PROMOTION,
+        lambda world: {"env_uuid": str(world.waiting)},
+    ),
+    Rest(
+        "POST",
+        "/api/generations/{project_id}/gates/run",
+        Action.VALIDATE_ENVIRONMENT,
+        lambda world: {"env_uuid": str(world.env)},
+    ),
+    Rest(
+        "POST",
+        "/api/generations/{project_id}/notify",
+        Action.NOTIFY,
+        lambda world: {"env_uuid": str(world.env), "message": "Look"},
+    ),
+    Rest("POST", "/api/sandbox/validate", Action.VALIDATE_ENVIRONMENT, lambda world: {"env_uuid": str(world.env)}),
+    Rest(
+        "POST",
+        "/api/sandbox/rebase",
+        Action.REBASE_ENVIRONMENT,
+        lambda world: {"env_uuid": str(world.env), "resolutions": [THEIRS]},
+    ),
+    Rest("POST", "/api/sandbox/releases/{release_id}/rollback", Action.ROLLBACK_RELEASE, lambda _: {}),
 ]
 # Without a token there is nobody whose key it could be, and none outlives the token that it came with.
 UNKEYED = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh", "logout")}

@@ -64,7 +64,7 @@ READS = (
     " freezes.list_freezes freezes.living"
     " environments.get environments.list_environments history.blame history.list_changes plan_limits.usage"
     " projects.get transfer.export_documents tree.generation tree.tree deciding.get deciding.list_promotions"
-    " deciding.open_of promoting.dry_run releasing.compare releasing.documents releasing.get"
+    " deciding.open_of deciding.timeline promoting.dry_run releasing.compare releasing.documents releasing.get"
     " releasing.list_releases"
 ).split()
 OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
@@ -102,6 +102,7 @@ OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
     "settings.update": Operation.CHANGE_SETTINGS,
     "deciding.approve": Operation.PROMOTE,
     "deciding.reject": Operation.PROMOTE,
+    "notifying.notify": Operation.VALIDATE,
     "promoting.promote": Operation.PROMOTE,
     "promoting.validate": Operation.VALIDATE,
     "rebasing.rebase": Operation.REBASE,
