@@ -7,7 +7,7 @@ key carries the project all the same. Never load inside a transaction: the batch
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from aiodataloader import DataLoader
@@ -36,10 +36,23 @@ class Loaders:
 
     def __init__(self, caller: Actor | None) -> None:
         self._caller = caller
-        self.reset()
 
     def reset(self) -> None:
         """Forget all that was loaded."""
+        caller = self._caller
+        vars(self).clear()
+        self._caller = caller
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> object:
+            # Made when the first is needed: an operation that waits for events may never need any.
+            if name.startswith("_") or name in vars(self):
+                raise AttributeError(name)
+            self._make()
+            return vars(self)[name]
+
+    def _make(self) -> None:
         self.projects: DataLoader[int, Project | None] = DataLoader(_projects)
         self.usages: DataLoader[int, Usage] = DataLoader(_usages)
         self.settings: DataLoader[int, ProjectSettings] = DataLoader(_settings)

@@ -1,11 +1,18 @@
 """What happens around each operation."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Final
 
 from graphql import ASTValidationRule, DocumentNode, GraphQLError, OperationDefinitionNode
 from strawberry.extensions import SchemaExtension
 
 from schema.context import Context
+
+MAX_KNOWN: Final = 100
+MAX_KNOWN_LENGTH: Final = 4_000
+
+_documents: OrderedDict[str, DocumentNode] = OrderedDict()
 
 
 class OwnLoaders(SchemaExtension):
@@ -18,6 +25,22 @@ class OwnLoaders(SchemaExtension):
             if not context.operation_named:
                 self.execution_context.validation_rules += (OneOperation,)
         yield
+
+
+class KnownDocuments(SchemaExtension):
+    """Parses a document once for all who send it: subscriptions hold it for as long as they last."""
+
+    def on_parse(self) -> Iterator[None]:
+        found = self.execution_context
+        text = found.query or ""
+        document = _documents.get(text)
+        if document is not None:
+            found.graphql_document = document
+        yield
+        if document is None and found.graphql_document is not None and len(text) <= MAX_KNOWN_LENGTH:
+            _documents[text] = found.graphql_document
+            if len(_documents) > MAX_KNOWN:
+                _documents.popitem(last=False)
 
 
 class OneOperation(ASTValidationRule):

@@ -3,9 +3,10 @@
 from typing import Any, Final
 
 import strawberry
-from graphql import GraphQLError
+from graphql import Executor, GraphQLError
 from strawberry.extensions import MaxTokensLimiter
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import ExecutionContext
 
 from schema import enums as enums
@@ -22,7 +23,7 @@ from schema.freezes import FreezeMutation
 from schema.generations import GenerationQuery
 from schema.member_mutations import MemberMutation
 from schema.node_query import NodeQuery
-from schema.operations import OwnLoaders
+from schema.operations import KnownDocuments, OwnLoaders
 from schema.project_mutations import ProjectMutation
 from schema.projects import ProjectQuery
 from schema.scalars import SCALARS
@@ -55,6 +56,18 @@ class Mutation(
     pass
 
 
+class _Execution(StrawberryGraphQLCoreExecutionContext):
+    """An execution that forgets, after each event of a subscription, which fields it has collected for it.
+
+    The library keeps them for as long as the subscription lasts, and finds none of them again.
+    """
+
+    def build_per_event_executor(self, payload: Any) -> Executor[Any]:
+        executor = super().build_per_event_executor(payload)
+        executor._relevant_sub_fields = {}
+        return executor
+
+
 class Schema(strawberry.Schema):
     """A schema that logs what went wrong, but never what was asked: queries and variables can hold secrets."""
 
@@ -74,8 +87,9 @@ def build_schema(max_tokens: int = MAX_TOKENS) -> Schema:
         types=[Refusal],
         config=StrawberryConfig(scalar_map=SCALARS),
         exception_handlers=handlers,
+        execution_context_class=_Execution,
         # Factories: an instance would be shared by all operations that run at the same time.
-        extensions=[lambda: MaxTokensLimiter(max_token_count=max_tokens), OwnLoaders, PresentErrors],
+        extensions=[lambda: MaxTokensLimiter(max_token_count=max_tokens), KnownDocuments, OwnLoaders, PresentErrors],
     )
 
 

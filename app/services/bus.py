@@ -9,7 +9,7 @@ import asyncio
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from contextvars import Context
 from typing import Final
@@ -107,24 +107,27 @@ class Subscriber:
     def __init__(self, channel: Channel, cursor: int) -> None:
         self.cursor = cursor
         self._channel = channel
+        self._found: list[Event] = []
+        self._reached = cursor
         self._busy_since: float | None = None
         self._ended = False
         self._reason: TooSlow | None = None
 
-    async def __aiter__(self) -> AsyncGenerator[Event]:
+    def __aiter__(self) -> "Subscriber":
+        return self
+
+    async def __anext__(self) -> Event:
+        self._busy_since = None
         while not self._ended:
-            found, reached = await self._next()
-            for event in found:
-                if self._ended:
-                    break
+            if self._found:
+                event = self._found.pop()
                 self.cursor = event.version
                 self._busy_since = time.monotonic()
-                yield event
-            else:
-                self.cursor = max(self.cursor, reached)
-            self._busy_since = None
-        if self._reason is not None:
-            raise self._reason
+                return event
+            self.cursor = max(self.cursor, self._reached)
+            found, self._reached = await self._next()
+            self._found = found[::-1]
+        raise self._reason or StopAsyncIteration
 
     async def _next(self) -> tuple[list[Event], int]:
         """Return the next events, if there are any now, and the version up to which there are no others."""

@@ -68,7 +68,15 @@ async def events(
     def chosen(event: Event) -> bool:
         return (not wanted or event.type in wanted) and (env_uuid is None or event.env_uuid == env_uuid)
 
-    return followed(bearer, project_id, version, chosen)
+    return _events(bearer, project_id, version, chosen)
+
+
+async def _events(bearer: Pass, project_id: int, after: int | None, chosen: Wanted) -> AsyncGenerator[Event]:
+    async with _joined(bearer, project_id, after) as happening:
+        async for event in happening:
+            if chosen(event):
+                await bearer.check()
+                yield event
 
 
 async def _known(project_id: int, after: str) -> int:
@@ -94,42 +102,40 @@ async def _rollout(bearer: Pass, environment: Environment, after: int | None) ->
     # The version before the row: what happens between the two is told twice rather than never.
     version = await changes.current_version(project_id)
     state = state_of((await environments.get([project_id], uuid)) or environment, version)
-    over = is_over(state.status)
-    if after is None:
-        yield state
-    else:
-        version = after
-    if over and after is None:
-        return
-    follow = _missed if over else followed
-    happened = follow(bearer, project_id, version, lambda event: concerns(event, uuid))
-    async with aclosing(happened) as found:
-        async for event in found:
-            state = state_at(event, state)
+    start = version if after is None else after
+    async with _missed(project_id, start) if is_over(state.status) else _joined(bearer, project_id, start) as happening:
+        if after is None:
             yield state
-            if ends(event):
-                return
+        async for event in happening:
+            if concerns(event, uuid):
+                await bearer.check()
+                state = state_at(event, state)
+                yield state
+                if ends(event):
+                    return
 
 
-async def _missed(bearer: Pass, project_id: int, version: int, chosen: Wanted) -> AsyncGenerator[Event]:
-    """Yield what has happened after a version until now."""
-    with bearer.following(project_id):
+@asynccontextmanager
+async def _missed(project_id: int, after: int) -> AsyncIterator[AsyncIterator[Event]]:
+    """Give what has happened after a version until now."""
+
+    async def pages(version: int) -> AsyncGenerator[Event]:
         while found := await stored.page(project_id, version, PAGE):
-            await bearer.check()
-            for event in filter(chosen, found):
+            for event in found:
                 yield event
             version = found[-1].version
 
+    async with aclosing(pages(after)) as happened:
+        yield happened
 
-async def followed(bearer: Pass, project_id: int, after: int | None, chosen: Wanted) -> AsyncGenerator[Event]:
-    """Yield the chosen events after a version, each only while the bearer may see it."""
+
+@asynccontextmanager
+async def _joined(bearer: Pass, project_id: int, after: int | None) -> AsyncIterator[AsyncIterator[Event]]:
+    """Give what happens after a version. Raises TooManySubscribers, ResyncRequired, ServerStopping, TooSlow."""
     with bearer.following(project_id):
-        async with opened().subscribed(project_id, after, bearer) as subscriber, aclosing(aiter(subscriber)) as found:
-            try:
-                async for event in found:
-                    if chosen(event):
-                        await bearer.check()
-                        yield event
-            except TooSlow as error:
-                bearer.lost = error
-                raise
+        try:
+            async with opened().subscribed(project_id, after, bearer) as subscriber:
+                yield subscriber
+        except TooSlow as error:
+            bearer.lost = error
+            raise

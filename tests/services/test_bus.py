@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Final
 
 import asyncpg
@@ -54,9 +53,9 @@ class Follower:
 
     async def _follow(self, bus: Bus, project_id: int, after: int | None) -> None:
         try:
-            async with bus.subscribed(project_id, after, self) as subscriber, aclosing(aiter(subscriber)) as found:
+            async with bus.subscribed(project_id, after, self) as subscriber:
                 self._begun.set()
-                async for event in found:
+                async for event in subscriber:
                     self.got.append(event)
                     self._news.set()
                     await asyncio.sleep(self._pause)
