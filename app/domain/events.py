@@ -32,6 +32,7 @@ class EventType(StrEnum):
     ROLLOUT_STARTED = "rollout.started"
     ROLLOUT_ADVANCED = "rollout.advanced"
     ROLLOUT_HELD = "rollout.held"
+    ROLLOUT_HEALTH_REPORTED = "rollout.health_reported"
     ROLLOUT_ABORTED = "rollout.aborted"
     ROLLOUT_COMPLETED = "rollout.completed"
     ENVIRONMENT_UPDATED = "environment.updated"

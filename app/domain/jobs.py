@@ -12,6 +12,8 @@ class JobKind(StrEnum):
     FIND_EXPIRED = "find_expired"
     ARCHIVE_EXPIRED = "archive_expired"
     CLEAN_QUEUE = "clean_queue"
+    FIND_ROLLOUTS = "find_rollouts"
+    TEND_ROLLOUT = "tend_rollout"
 
 
 @dataclass(frozen=True, slots=True)

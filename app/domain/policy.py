@@ -38,6 +38,7 @@ class Operation(StrEnum):
     VALIDATE = "validate"
     PROMOTE = "promote"
     APPROVE = "approve"
+    REPORT_HEALTH = "report_health"
     REBASE = "rebase"
     ROLLBACK_RELEASE = "rollback_release"
     READ_MEMBERS = "read_members"
@@ -90,6 +91,7 @@ POLICY: Final[Mapping[Operation, Rule]] = {
     Operation.VALIDATE: Rule(_EDITORS, Scope.WRITE, in_environment=True),
     Operation.PROMOTE: Rule(_EDITORS, Scope.PROMOTE, in_environment=True),
     Operation.APPROVE: Rule(_ADMINS, Scope.PROMOTE),
+    Operation.REPORT_HEALTH: Rule(_EDITORS, Scope.WRITE, in_environment=True),
     Operation.REBASE: Rule(_EDITORS, Scope.WRITE, in_environment=True),
     Operation.ROLLBACK_RELEASE: Rule(_EDITORS, Scope.PROMOTE, in_environment=True),
     Operation.READ_MEMBERS: Rule(_ALL, Scope.ADMIN),

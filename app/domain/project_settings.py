@@ -32,7 +32,8 @@ class ProjectSettings:
     """A project's settings, by the names that clients give them.
 
     ``canary_error_rate_threshold`` is a share of requests, from 0 to below 1; with either threshold None nothing of
-    the kind is guarded. ``direct_prod_roles`` are those that may write to production without a promotion.
+    the kind is guarded, and rollouts do not wait for reports. ``direct_prod_roles`` are those that may write to
+    production without a promotion.
     """
 
     auto_generation_approval_mode: ApprovalMode = ApprovalMode.OFF
@@ -44,7 +45,7 @@ class ProjectSettings:
     auto_promote_strategy: Strategy = Strategy.IMMEDIATE
     direct_prod_roles: frozenset[Role] = field(default=DIRECT_WRITERS)
     canary_auto_route: bool = False
-    canary_error_rate_threshold: int | Decimal | None = Decimal("0.05")
+    canary_error_rate_threshold: int | Decimal | None = None
     canary_p99_latency_ms_threshold: int | Decimal | None = None
     canary_watchdog_interval_seconds: int = 60
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from app.domain.carrying import Carried
 from app.domain.digest import digest
+from app.domain.guards import Guard
 from app.domain.model import Entity, Environment, EnvStatus, Strategy
 from app.domain.patch import leaves
 from app.domain.pointer import format_pointer
@@ -112,12 +113,16 @@ class Checks:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a request is carried out: all of it that is not content. ``paths`` None: all changes."""
+    """How a request is carried out: all of it that is not content. ``paths`` None: all changes.
+
+    ``guards`` None are those that the project's settings have when they are looked at.
+    """
 
     strategy: Strategy
     rollout_steps: list[Value]
     paths: list[DocumentPaths] | None = None
     resolutions: list[DocumentResolution] = field(default_factory=list)
+    guards: list[Guard] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +216,8 @@ def run_checks(facts: Facts) -> Checks:
 def content_hash(changes: Sequence[CarriedChange], plan: Plan) -> str:
     """Return what an approval is bound to: pointers, ours and results, the resolutions and the plan (§11.17)."""
     parts: list[State] = [plan.strategy.value, plan.rollout_steps]
+    for guard in plan.guards or ():
+        parts += [guard.metric.value, guard.threshold, guard.relative]
     for resolution in plan.resolutions:
         parts += [resolution.kind, resolution.key, resolution.path, resolution.take or "", resolution.state]
     for change in changes:

@@ -1,6 +1,9 @@
 """The refusals of promotions and releases (semantics §3, §10)."""
 
+from collections.abc import Mapping
+
 from app.domain.errors import DomainError, Kind, NotFound
+from app.domain.values import Value
 
 
 class PathNotCarried(DomainError):
@@ -85,3 +88,47 @@ class NotRollingOut(DomainError):
 
     def __init__(self, status: str) -> None:
         super().__init__(f"The environment is {status}, not rolling out.", status=status)
+
+
+class RolloutMoved(DomainError):
+    """Somebody else, or the server, has taken a step since the caller looked; none was taken twice."""
+
+    code, kind = "rollout_moved", Kind.CONFLICT
+
+    def __init__(self) -> None:
+        super().__init__("The rollout has moved on meanwhile; look at it again.")
+
+
+class RolloutBlocked(DomainError):
+    """The checks that come before production changes have failed; weight and status stay as they are."""
+
+    code, kind = "promotion_blocked", Kind.CONFLICT
+
+    def __init__(self, checks: Mapping[str, bool], reasons: Mapping[str, str], conflicts: list[Value]) -> None:
+        super().__init__(
+            next(iter(reasons.values()), "The checks have failed."),
+            checks=dict(checks),
+            reasons=dict(reasons),
+            conflicts=conflicts,
+        )
+
+
+class RolloutHeld(DomainError):
+    """What was approved is no longer what would reach production: it has to be approved again (semantics §11.17)."""
+
+    code, kind = "rollout_held", Kind.CONFLICT
+
+    def __init__(self, approvals: int, required: int) -> None:
+        super().__init__(
+            "What goes to production has changed since it was approved:"
+            f" {approvals} of {required} approvals are there.",
+            approvals=approvals,
+            required_approvals=required,
+        )
+
+
+class NothingToApprove(DomainError):
+    code, kind = "nothing_to_approve", Kind.CONFLICT
+
+    def __init__(self) -> None:
+        super().__init__("The step that the rollout stands at asks for no approval, or has it.")

@@ -7,6 +7,7 @@ from app.domain.errors import ValidationFailed
 from app.domain.values import Value
 
 MAX_STEPS: Final = 20
+MAX_PAUSE_MINUTES: Final = 525_600
 DEFAULT_STEPS: Final[list[Value]] = [
     {"weight": 5, "pause_minutes": 30},
     {"weight": 20, "pause_minutes": 60},
@@ -17,7 +18,7 @@ _OPTIONS: Final = {"weight", "pause_minutes", "auto_advance", "min_sample", "app
 
 
 def check_steps(steps: list[Value]) -> list[Value]:
-    """Return ``steps`` if they are rollout steps: weights 1 to 100 rising, pauses of 0 minutes or more.
+    """Return ``steps`` if they are rollout steps: weights 1 to 100 rising, pauses of 0 minutes to a year.
 
     Raises ValidationFailed with the position of the first step that is none.
     """
@@ -35,8 +36,8 @@ def _check_step(position: int, step: Value, previous: int) -> int:
     weight, pause = step["weight"], step.get("pause_minutes", 0)
     if not isinstance(weight, int) or isinstance(weight, bool) or not previous < weight <= 100:
         raise _invalid(position, "weights are whole numbers from 1 to 100, each larger than the one before")
-    if not isinstance(pause, int | Decimal) or isinstance(pause, bool) or pause < 0:
-        raise _invalid(position, "'pause_minutes' is a number of 0 or more")
+    if not isinstance(pause, int | Decimal) or isinstance(pause, bool) or not 0 <= pause <= MAX_PAUSE_MINUTES:
+        raise _invalid(position, f"'pause_minutes' is a number from 0 to {MAX_PAUSE_MINUTES:,}")
     for option in ("auto_advance", "approval"):
         if not isinstance(step.get(option, False), bool):
             raise _invalid(position, f"{option!r} is true or false")

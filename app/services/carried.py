@@ -1,7 +1,7 @@
 """What promoting an environment would do, worked out before anything is locked (semantics §3, §11.33)."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
@@ -210,7 +210,7 @@ def bound(plan: Plan, merges: Sequence[EntityMerge]) -> Plan:
         )
         for item in plan.resolutions
     ]
-    return Plan(plan.strategy, plan.rollout_steps, plan.paths, kept)
+    return replace(plan, resolutions=kept)
 
 
 def changed_documents(merges: Iterable[EntityMerge]) -> list[EntityMerge]:

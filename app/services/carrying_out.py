@@ -11,11 +11,11 @@ from app.domain.events import EventType
 from app.domain.model import Actor, Environment, EnvStatus, Strategy
 from app.domain.promotion import Promotion, PromotionStatus
 from app.domain.values import MISSING, State, Value
-from app.services import freezes, recording
+from app.services import freezes, recording, rollouts
 from app.services.carried import Prepared
 from app.services.publishing import publish
 from app.services.swap import Swap
-from app.storage import environments, promotions
+from app.storage import clock, environments, promotions
 
 
 @asynccontextmanager
@@ -46,38 +46,44 @@ async def start_rollout(request: Promotion, environment: Environment, weight: in
             request,
             status=PromotionStatus.ROLLING_OUT,
             step=0,
-            step_started_at=datetime.now(UTC),
+            step_started_at=await clock.now(),
             previous_weight=environment.traffic_weight,
             expires_at=None,
         )
     )
+    rollout = await rollouts.look(saved, started)
+    await rollouts.tend_later(rollout)
     await publish(
         saved.project_id,
         EventType.ROLLOUT_STARTED,
         env_uuid=saved.uuid,
         subject=request.uuid,
-        data={
-            "traffic_weight": weight,
-            "previous_traffic_weight": environment.traffic_weight,
-            "step": 0,
-            "steps": len(request.plan.rollout_steps),
-        },
+        data=rollout.event_data(environment.traffic_weight),
     )
     await record_request(started, saved)
     return started
 
 
-async def complete(actor: Actor, request: Promotion, prepared: Prepared, locked: Sequence[Environment]) -> Promotion:
-    """Swap, and end the request."""
+async def complete(
+    actor: Actor,
+    request: Promotion,
+    prepared: Prepared,
+    locked: Sequence[Environment],
+    facts: dict[str, Value] | None = None,
+) -> Promotion:
+    """Swap, and end the request; ``facts`` is what the trail says of it beside the versions of the changes."""
     thing = Object.of(prepared.environment)
-    entry = recording.entry(request.project_id, thing, env_uuid=request.env_uuid)
+    change: tuple[State, State] | None = (MISSING, facts) if facts else None
+    entry = recording.entry(request.project_id, thing, env_uuid=request.env_uuid, change=change)
     swap = Swap(actor, prepared, locked, request.uuid, request.message, entry)
     release = await swap.run()
     now = datetime.now(UTC)
     done = await promotions.save(
         replace(request, status=PromotionStatus.COMPLETED, release_uuid=release.uuid, approved_at=now, expires_at=None)
     )
-    if release.entity_count == 0:
+    if release.entity_count == 0 and facts:
+        await record(prepared.environment, facts)
+    elif release.entity_count == 0:
         await record_request(done, prepared.environment)
     return done
 

@@ -17,6 +17,7 @@ from app.domain.errors import (
     ValidationFailed,
 )
 from app.domain.events import EventType
+from app.domain.guards import Guard, check_guards
 from app.domain.model import Actor, Environment, EnvStatus, Strategy
 from app.domain.policy import Operation
 from app.domain.promotion import (
@@ -49,7 +50,7 @@ TIMEOUT: Final = "5min"
 class PromoteOptions:
     """How to promote. ``paths`` None carries all changes; ``rollout_steps`` None are the environment's.
 
-    ``override_freeze`` passes a freeze, for who may.
+    ``override_freeze`` passes a freeze, for who may. ``guards`` None are those of the project's settings.
     """
 
     strategy: Strategy = Strategy.IMMEDIATE
@@ -58,6 +59,7 @@ class PromoteOptions:
     resolutions: list[DocumentResolution] = field(default_factory=list)
     message: str | None = None
     override_freeze: bool = False
+    guards: list[Guard] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +99,11 @@ def _plan(environment: Environment, options: PromoteOptions) -> Plan:
     if options.strategy is not Strategy.CANARY:
         if options.rollout_steps is not None:
             raise ValidationFailed("Only a canary has rollout steps.", field="rollout_steps")
+        if options.guards is not None:
+            raise ValidationFailed("Only a canary has guards.", field="guards")
         steps = []
-    return Plan(options.strategy, steps, options.paths, options.resolutions)
+    guards = None if options.guards is None else check_guards(options.guards)
+    return Plan(options.strategy, steps, options.paths, options.resolutions, guards)
 
 
 @operation(Action.VALIDATE_ENVIRONMENT)

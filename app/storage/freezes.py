@@ -116,3 +116,14 @@ async def list_page(project_id: int, limit: int, before: tuple[int, str] | None)
 def sort_key(freeze: Freeze) -> tuple[int, str]:
     """Return where ``list_page`` puts the freeze."""
     return int(freeze.created_at.timestamp()) * 1_000_000 + freeze.created_at.microsecond, str(freeze.uuid)
+
+
+async def since(project_id: int, moment: datetime) -> list[Freeze]:
+    """Return the freezes, lifted ones included, that held at ``moment`` or later, or will."""
+    rows = await db.fetch(
+        f"SELECT {_COLUMNS} FROM production_freeze WHERE project_id = $1"
+        " AND coalesce(least(lifted_at, ends_at), 'infinity') > $2",
+        project_id,
+        moment,
+    )
+    return [_from_row(row) for row in rows]

@@ -12,6 +12,7 @@ from piccolo.columns import (
     Boolean,
     Bytea,
     Integer,
+    Numeric,
     Serial,
     SmallInt,
     Text,
@@ -93,6 +94,18 @@ class Freeze(Table, tablename="production_freeze"):
     created_at = Timestamptz()
     lifted_by = Text(null=True)
     lifted_at = Timestamptz(null=True)
+
+
+class RolloutHealth(Table, tablename="rollout_health"):
+    project_id = Integer()
+    promotion_uuid = UUID(primary_key=True)
+    step = SmallInt()
+    side = Text()
+    requests = BigInt()
+    errors = BigInt()
+    timed = BigInt()
+    latency_sum = Numeric()
+    reported_at = Timestamptz()
 
 
 class ProjectCounter(Table, tablename="project_counter"):
@@ -272,6 +285,7 @@ class Promotion(Table, tablename="promotion"):
     step = SmallInt(null=True)
     step_started_at = Timestamptz(null=True)
     previous_weight = SmallInt()
+    held = Text(null=True)
     created_at = Timestamptz()
     approved_at = Timestamptz(null=True)
     ended_at = Timestamptz(null=True)

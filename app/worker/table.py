@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.domain.jobs import PATIENT, JobKind, Retries
-from app.services import environments, jobs
+from app.services import environments, jobs, tending
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,13 @@ JOBS: Final[Mapping[JobKind, Job]] = {
     JobKind.FIND_EXPIRED: Job(environments.find_expired),
     JobKind.ARCHIVE_EXPIRED: Job(environments.archive_expired, seconds=90),
     JobKind.CLEAN_QUEUE: Job(jobs.clean_queue),
+    JobKind.FIND_ROLLOUTS: Job(tending.find_rollouts),
+    JobKind.TEND_ROLLOUT: Job(tending.tend, seconds=330),
 }
 
 SCHEDULES: Final[Mapping[JobKind, str]] = {
     JobKind.FIND_EXPIRED: "* * * * *",
+    JobKind.FIND_ROLLOUTS: "* * * * *",
     JobKind.CLEAN_QUEUE: "17 * * * *",
 }
 """When jobs without arguments are promised, once for all processes; no finer than a minute."""

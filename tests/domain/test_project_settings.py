@@ -27,7 +27,7 @@ def test_the_defaults() -> None:
         "auto_promote_strategy": "immediate",
         "direct_prod_roles": ["owner", "admin", "editor"],
         "canary_auto_route": False,
-        "canary_error_rate_threshold": Decimal("0.05"),
+        "canary_error_rate_threshold": None,
         "canary_p99_latency_ms_threshold": None,
         "canary_watchdog_interval_seconds": 60,
     }
@@ -44,7 +44,7 @@ GOOD: list[tuple[str, Value]] = [
     ("direct_prod_roles", ["owner"]),
     ("canary_error_rate_threshold", 0),
     ("canary_error_rate_threshold", Decimal("0.999")),
-    ("canary_error_rate_threshold", None),
+    ("canary_error_rate_threshold", Decimal("0.05")),
     ("canary_p99_latency_ms_threshold", Decimal("0.5")),
     ("canary_p99_latency_ms_threshold", 600_000),
     ("canary_watchdog_interval_seconds", 5),

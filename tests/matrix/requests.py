@@ -57,7 +57,7 @@ OPERATION_OF: dict[Action, Operation] = {
     Action.WRITE_DOCUMENT: Operation.WRITE,
 }
 
-BESIDE = {Operation.PASS_FREEZE, Operation.APPROVE}
+BESIDE = {Operation.PASS_FREEZE, Operation.APPROVE, Operation.REPORT_HEALTH}
 """Operations that no request is, but a part of one."""
 
 PUBLIC = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh")}

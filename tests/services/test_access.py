@@ -14,13 +14,16 @@ import pytest
 import app.services
 from app.domain import policy
 from app.domain.errors import DomainError, Forbidden, NotFound, ProjectNotFound, TokenKindForbidden
+from app.domain.guards import Side
 from app.domain.members import Membership
 from app.domain.model import Actor, Project, Role, Scope, Strategy
 from app.domain.policy import POLICY, Operation
+from app.domain.values import Value
 from app.services import (
     access,
     api_keys,
     backups,
+    canaries,
     checkpoints,
     documents,
     environments,
@@ -31,6 +34,7 @@ from app.services import (
     projects,
     promoting,
     releasing,
+    rollouts,
     tree,
 )
 from app.services.branching import ForkOptions
@@ -56,7 +60,7 @@ WITHOUT_PROJECT = {
     "projects.list_projects": Operation.LIST_PROJECTS,
     "projects.memberships": Operation.LIST_PROJECTS,
 }
-CALLED_INSIDE = {"checkpoints.snapshot_beside", "freezes.check", "freezes.record_passing"}
+CALLED_INSIDE = {"checkpoints.snapshot_beside", "freezes.check", "freezes.record_passing", "stepping.finish"}
 
 READS = (
     "backups.list_backups checkpoints.list_checkpoints checkpoints.snapshot comparison.diff"
@@ -64,6 +68,7 @@ READS = (
     " freezes.list_freezes freezes.living"
     " environments.get environments.list_environments history.blame history.list_changes plan_limits.usage"
     " projects.get transfer.export_documents tree.generation tree.tree deciding.get deciding.list_promotions"
+    " rollouts.get"
     " deciding.open_of deciding.timeline promoting.dry_run releasing.compare releasing.documents releasing.get"
     " releasing.list_releases"
 ).split()
@@ -103,6 +108,10 @@ OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
     "deciding.approve": Operation.PROMOTE,
     "deciding.reject": Operation.PROMOTE,
     "notifying.notify": Operation.VALIDATE,
+    "canaries.abort": Operation.PROMOTE,
+    "canaries.advance": Operation.PROMOTE,
+    "canaries.approve": Operation.APPROVE,
+    "canaries.report": Operation.REPORT_HEALTH,
     "promoting.promote": Operation.PROMOTE,
     "promoting.validate": Operation.VALIDATE,
     "rebasing.rebase": Operation.REBASE,
@@ -151,6 +160,7 @@ class Place:
     account_uuid: UUID
     invitation_uuid: UUID
     promotion_uuid: UUID
+    rolling_uuid: UUID
     release_uuid: UUID
 
     def arguments(self, function: Function, project_id: int | None) -> dict[str, object]:
@@ -170,6 +180,9 @@ class Place:
             "reference": None,
             "options": self._options(function),
             "promotion_uuid": self.promotion_uuid,
+            "side": Side.ENVIRONMENT,
+            "requests": 100,
+            "errors": 1,
             "release_uuid": self.release_uuid,
             "wanted": self._wanted(function),
             "email": f"{uuid4()}@example.com",
@@ -187,6 +200,8 @@ class Place:
             "freeze_uuid": self.freeze_uuid,
             "reason": "reason",
         }
+        if function.__module__ in (canaries.__name__, rollouts.__name__):
+            known["env_uuid"] = self.rolling_uuid
         needed = {name: known[name] for name, default in self._parameters(function).items() if not default}
         return needed | ({} if project_id is None else {"project_id": project_id})
 
@@ -247,12 +262,22 @@ async def place(shop: Shop, make_actor: MakeActor) -> Place:
         member.account_uuid,
         invited.invitation.uuid,
         promotion.uuid,
+        await _rolling(member, shop.project_id),
         released.release_uuid or released.uuid,
     )
 
 
 def _tomorrow() -> datetime:
     return datetime.now(UTC) + timedelta(days=1)
+
+
+async def _rolling(member: Actor, project_id: int) -> UUID:
+    """Return an environment whose rollout somebody else may approve and report of."""
+    rolling = await environments.fork(member, project_id, ForkOptions("rolling"))
+    steps: list[Value] = [{"weight": 10, "approval": True}, {"weight": 50}, {"weight": 100}]
+    options = PromoteOptions(Strategy.CANARY, rollout_steps=steps)
+    await promoting.promote(member, rolling.environment.uuid, options)
+    return rolling.environment.uuid
 
 
 def _key(actor: Actor, project_id: int, *scopes: Scope) -> Actor:

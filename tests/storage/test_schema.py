@@ -32,6 +32,7 @@ TYPES = {
     "Boolean": "bool",
     "JSONB": "jsonb",
     "Bytea": "bytea",
+    "Numeric": "numeric",
 }
 
 

@@ -1,0 +1,257 @@
+"""Canary rollouts as people steer them: advance, abort, approve a step, report health (semantics §4)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from app.domain import approvals, canary, lifecycle
+from app.domain.audit import Action
+from app.domain.errors import ValidationFailed
+from app.domain.events import EventType
+from app.domain.guards import Side, check_report
+from app.domain.jobs import JobKind
+from app.domain.model import Actor, Environment, EnvStatus
+from app.domain.policy import Operation
+from app.domain.promotion import DocumentResolution, Promotion, PromotionStatus
+from app.domain.promotion_errors import NothingToApprove, NotRollingOut, RolloutHeld
+from app.domain.values import Value
+from app.services import access, jobs, rollouts, stepping
+from app.services.carrying_out import record, unfrozen
+from app.services.checking import editors
+from app.services.operation import operation
+from app.services.publishing import publish
+from app.services.rollouts import Standing
+from app.services.stepping import Held
+from app.storage import db, environments, promotions
+from app.storage import rollouts as stored
+
+TIMEOUT: Final = "5min"
+MAX_REASON: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one guard says now; ``threshold`` is a share, milliseconds, or so many times production's."""
+
+    metric: str
+    threshold: int | Decimal | None
+    relative: bool
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HealthReport:
+    """What is known of both sides' health at a rollout's step, a report included, and what the guards say of it."""
+
+    standing: Standing
+    environment: dict[str, Value]
+    production: dict[str, Value]
+    guards: list[Judged]
+
+
+@operation(Action.ADVANCE_CANARY)
+async def advance(
+    actor: Actor,
+    env_uuid: UUID,
+    resolutions: Sequence[DocumentResolution] = (),
+    project_id: int | None = None,
+    *,
+    override_freeze: bool = False,
+) -> Standing:
+    """Take a rollout one step on, whatever its step waits for; from the last one into production.
+
+    There all checks run again, and ``resolutions`` are for the conflicts that they find. Raises EnvironmentNotFound,
+    NotRollingOut, RolloutMoved, RolloutBlocked, RolloutHeld, UnknownConflict, ProductionFrozen, Forbidden.
+    """
+    seen = await access.environment_by_uuid(actor, env_uuid, Operation.PROMOTE, project_id)
+    outcome = await _advance(actor, await stepping.under_way(seen), resolutions, override_freeze)
+    if isinstance(outcome, Held):
+        # Raised outside of the transaction, which has voided the approvals.
+        raise RolloutHeld(outcome.lacking or 0, outcome.request.required_approvals)
+    return outcome
+
+
+@db.atomic(statement_timeout=TIMEOUT)
+async def _advance(
+    actor: Actor, seen: Promotion, resolutions: Sequence[DocumentResolution], override_freeze: bool
+) -> Standing | Held:
+    async with unfrozen(actor, seen.project_id, override=override_freeze):
+        held = await stepping.hold(seen, resolutions)
+        if held.lacking is not None:
+            await stepping.note_held(held, "approvals")
+            return held
+        early = canary.is_early(held.rollout.position)
+        step = stepping.following(held.rollout)
+        if step is None:
+            return await stepping.finish(actor, held, early=early)
+        return await stepping.enter(held, step, held.rollout.now, early=early)
+
+
+@operation(Action.ABORT_CANARY)
+async def abort(
+    actor: Actor,
+    env_uuid: UUID,
+    project_id: int | None = None,
+    *,
+    reason: str | None = None,
+    mark_failed: bool = False,
+) -> Standing:
+    """End a rollout: the weight is what it was before it began, and the environment ``ready``.
+
+    With ``mark_failed`` it is a ``draft``, which has to be checked again. Production was not touched. Raises
+    EnvironmentNotFound, NotRollingOut, ValidationFailed, Forbidden.
+    """
+    if reason is not None and len(reason) > MAX_REASON:
+        raise ValidationFailed(f"A reason has at most {MAX_REASON:,} characters.", field="reason")
+    seen = await access.environment_by_uuid(actor, env_uuid, Operation.PROMOTE, project_id)
+    return await end(await stepping.under_way(seen), reason or f"aborted by {actor.name}", failed=mark_failed)
+
+
+@db.atomic()
+async def end(seen: Promotion, reason: str, *, failed: bool = False) -> Standing:
+    """Put weight and status back, and end the request. Raises NotRollingOut."""
+    environment, request = await _locked(seen)
+    rollout = await rollouts.look(environment, request)
+    lifecycle.check_move(environment, EnvStatus.READY)
+    status = EnvStatus.DRAFT if failed else EnvStatus.READY
+    saved = await environments.save(replace(environment, status=status, traffic_weight=request.previous_weight))
+    await promotions.save(replace(request, status=PromotionStatus.ABORTED, reason=reason))
+    previous, steps = rollout.position.weight, request.plan.rollout_steps
+    data = {
+        **rollout.event_data(previous, reason),
+        "status": status.value,
+        "traffic_weight": request.previous_weight,
+        "next_step_at": None,
+    }
+    await publish(saved.project_id, EventType.ROLLOUT_ABORTED, env_uuid=saved.uuid, subject=request.uuid, data=data)
+    await record(saved, {"promotion_id": str(request.uuid), "status": status.value, "reason": reason})
+    return Standing(
+        env_uuid=saved.uuid,
+        promotion_uuid=request.uuid,
+        status=status,
+        traffic_weight=request.previous_weight,
+        previous_traffic_weight=previous,
+        step=rollout.position.step + 1,
+        steps=steps,
+        next_step_at=None,
+        waits_for=[],
+        reason=reason,
+    )
+
+
+async def _locked(seen: Promotion) -> tuple[Environment, Promotion]:
+    environment = await environments.lock(seen.project_id, seen.env_uuid, "NO KEY UPDATE")
+    request = await promotions.lock(seen.project_id, seen.uuid)
+    if environment is None or request is None or request.status is not PromotionStatus.ROLLING_OUT:
+        raise NotRollingOut(environment.status.value if environment else "gone")
+    return environment, request
+
+
+@operation(Action.APPROVE_CANARY_STEP)
+async def approve(actor: Actor, env_uuid: UUID, project_id: int | None = None) -> Standing:
+    """Approve what a rollout brings to production, where that changed since it was approved, else its present step.
+
+    Raises EnvironmentNotFound, NotRollingOut, RolloutMoved, NothingToApprove, SelfApprovalForbidden, Forbidden.
+    """
+    seen = await access.environment_by_uuid(actor, env_uuid, Operation.APPROVE, project_id)
+    return await _approve(actor, await stepping.under_way(seen))
+
+
+@db.atomic(statement_timeout=TIMEOUT)
+async def _approve(actor: Actor, seen: Promotion) -> Standing:
+    held = await stepping.hold(seen)
+    request, rollout = held.request, held.rollout
+    approvals.check_approver(actor.account_uuid, request.account_uuid, await editors(held.prepared))
+    step = 0
+    if held.lacking is None:
+        asks = rollout.plan[rollout.progress.step].approval and not rollout.progress.approved
+        if not asks:
+            raise NothingToApprove
+        step = rollout.progress.step + 1
+    await promotions.approve(request, actor.account_uuid, actor.name, step)
+    await jobs.enqueue(JobKind.TEND_ROLLOUT, project_id=request.project_id)
+    facts: dict[str, Value] = {"promotion_id": str(request.uuid), "step": step}
+    await publish(
+        request.project_id,
+        EventType.PROMOTION_APPROVED,
+        env_uuid=request.env_uuid,
+        subject=request.uuid,
+        data={"step": step, "required_approvals": request.required_approvals},
+    )
+    await record(rollout.environment, facts)
+    now = await rollouts.look(rollout.environment, request)
+    return rollouts.standing(now, rollout.position.weight)
+
+
+@operation(Action.REPORT_CANARY_HEALTH)
+async def report(
+    actor: Actor,
+    env_uuid: UUID,
+    side: Side,
+    requests: int,
+    errors: int,
+    latency_p99_ms: int | Decimal | None = None,
+    project_id: int | None = None,
+) -> HealthReport:
+    """Add to what is known of one side's health at the present step: so many requests since the last report.
+
+    A guard that fails by it makes the server abort the rollout. Raises EnvironmentNotFound, NotRollingOut,
+    ValidationFailed, Forbidden.
+    """
+    check_report(requests, errors, latency_p99_ms)
+    seen = await access.environment_by_uuid(actor, env_uuid, Operation.REPORT_HEALTH, project_id)
+    return await _report(await stepping.under_way(seen), side, requests, errors, latency_p99_ms)
+
+
+@db.atomic()
+async def _report(
+    seen: Promotion, side: Side, requests: int, errors: int, latency_p99_ms: int | Decimal | None
+) -> HealthReport:
+    added = await stored.add_health(seen.project_id, seen.env_uuid, side, requests, errors, latency_p99_ms)
+    environment = await environments.get([seen.project_id], seen.env_uuid)
+    request = await promotions.get([seen.project_id], added) if added else None
+    if environment is None or request is None:
+        raise NotRollingOut(environment.status.value if environment else "gone")
+    rollout = await rollouts.look(environment, request)
+    await jobs.enqueue(JobKind.TEND_ROLLOUT, project_id=request.project_id)
+    weight = rollout.position.weight
+    await publish(
+        request.project_id,
+        EventType.ROLLOUT_HEALTH_REPORTED,
+        env_uuid=request.env_uuid,
+        subject=request.uuid,
+        data=rollout.event_data(weight, rollout.progress.held),
+    )
+    await record(
+        environment,
+        {
+            "promotion_id": str(request.uuid),
+            "side": side.value,
+            "requests": requests,
+            "errors": errors,
+            "latency_p99_ms": latency_p99_ms,
+        },
+    )
+    return health_report(rollout)
+
+
+def health_report(rollout: rollouts.Rollout) -> HealthReport:
+    """Return what is known of a rollout's health."""
+    health = rollout.health()
+    own, others = health["environment"], health["production"]
+    assert isinstance(own, dict)
+    assert isinstance(others, dict)
+    judged = [
+        Judged(
+            metric=verdict.guard.metric.value,
+            threshold=verdict.guard.threshold,
+            relative=verdict.guard.relative,
+            outcome=verdict.outcome.value,
+            reason=verdict.reason,
+        )
+        for verdict in rollout.verdicts
+    ]
+    return HealthReport(rollouts.standing(rollout, rollout.position.weight), own, others, judged)
