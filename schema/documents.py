@@ -30,6 +30,11 @@ class Override:
     removed: bool = strawberry.field(description="Whether it removes what its parent shows there.")
 
 
+@strawberry.type(description="A place of a document whose value is sealed and not shown.")
+class ProtectedField:
+    path: JSONPointer = strawberry.field(description='Where it is; the document shows `{"$protected": true}` there.')
+
+
 @strawberry.type(description="A document as one environment or generation shows it: all layers merged.")
 class ResolvedDocument:
     uuid: UUID = strawberry.field(description="UUID of the document; the same in all environments.")
@@ -76,6 +81,11 @@ class ResolvedDocument:
             *(Override(path=_path(path), value=shown(value), removed=False) for path, value in set_.items()),
             *(Override(path=_path(str(path)), value=None, removed=True) for path in unset),
         ]
+
+    @field
+    async def protected_fields(self) -> list[ProtectedField]:
+        """The places at which it has a protected value."""
+        return [ProtectedField(path=_path(pointer)) for pointer in self.source.protected]
 
     @field
     async def generation(self, info: Info) -> AGeneration:

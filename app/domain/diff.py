@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.domain.patch import Patch, diff, leaves
+from app.domain.patch import Patch, diff, from_json, leaves, to_json
 from app.domain.pointer import Path
+from app.domain.protected import Places
 from app.domain.values import MISSING, State, Value, lookup
 
 
@@ -46,3 +47,16 @@ def difference(old: State, new: State) -> Difference:
 
 def _opened(state: State, other: State) -> State:
     return {} if state is MISSING and isinstance(other, dict) and other else state
+
+
+def masked(found: Difference, places: Places) -> Difference:
+    """Return the difference as readers see it: of protected values, only that they differ."""
+    if not places.active:
+        return found
+    mask = places.mask_below
+    return Difference(
+        added={path: mask(path, value) for path, value in found.added.items()},
+        removed={path: mask(path, value) for path, value in found.removed.items()},
+        modified={path: (mask(path, old), mask(path, new)) for path, (old, new) in found.modified.items()},
+        patch=from_json(places.mask_flat(to_json(found.patch))),
+    )

@@ -25,8 +25,14 @@ def merge_patch(target: State, patch: Value) -> Value:
     return merged
 
 
-def json_patch(document: Value, operations: Value) -> Value:
+def _anything(_: Path, __: Value) -> None:
+    """Let anything be copied and moved."""
+
+
+def json_patch(document: Value, operations: Value, guard: Callable[[Path, Value], None] = _anything) -> Value:
     """Return ``document`` with a JSON Patch applied, all of it or none.
+
+    ``guard`` is given the place and the value of what is to be copied or moved, and raises if it must not be.
 
     Raises ValidationFailed if ``operations`` is no JSON Patch, PatchFailed if one does not fit the document,
     PatchTestFailed if a ``test`` finds another value.
@@ -39,7 +45,7 @@ def json_patch(document: Value, operations: Value) -> Value:
     for index, operation in enumerate(operations):
         if not isinstance(operation, dict):
             raise ValidationFailed(f"Operation {index} of the JSON Patch is no object.", operation=index)
-        run = _Operation(index, operation)
+        run = _Operation(index, operation, guard)
         document = run.apply(document)
         copied += run.copied
         if copied > MAX_COPIED_NODES:
@@ -50,9 +56,10 @@ def json_patch(document: Value, operations: Value) -> Value:
 class _Operation:
     """One operation of a JSON Patch, with its place in the patch for error messages."""
 
-    def __init__(self, index: int, members: Mapping[str, Value]) -> None:
+    def __init__(self, index: int, members: Mapping[str, Value], guard: Callable[[Path, Value], None]) -> None:
         self.index = index
         self.members = members
+        self.guard = guard
         self.copied = 0
 
     def apply(self, document: Value) -> Value:
@@ -76,6 +83,7 @@ class _Operation:
     def move(self, document: Value) -> Value:
         source, target = self._path("from"), self._path("path")
         value = self._present(document, source)
+        self.guard(source, value)
         if source == target:
             return document
         if target[: len(source)] == source:
@@ -83,7 +91,9 @@ class _Operation:
         return self._put(self._drop(document, source), target, value, insert=True)
 
     def copy(self, document: Value) -> Value:
-        value = self._present(document, self._path("from"))
+        source = self._path("from")
+        value = self._present(document, source)
+        self.guard(source, value)
         self.copied = _count_nodes(value, MAX_COPIED_NODES)
         return self._put(document, self._path("path"), value, insert=True)
 

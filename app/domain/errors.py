@@ -168,6 +168,31 @@ class SandboxSecretAccessDenied(DomainError):
     code, kind = "sandbox_secret_access_denied", Kind.FORBIDDEN
 
 
+class FieldProtected(DomainError):
+    """A rule on a protected field: whom it matches would tell what is there."""
+
+    code, kind = "field_protected", Kind.INVALID
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"The field {field[:200]!r} is protected; no rule can ask for it.", field=field[:200])
+
+
+class FieldNotProtected(DomainError):
+    code, kind = "field_not_protected", Kind.MALFORMED
+
+    def __init__(self, field: str) -> None:
+        super().__init__(f"The field {field[:200]!r} is not protected here: read it.", field=field[:200])
+
+
+class TooManyChecks(DomainError):
+    """Too many values that were not the protected one; ``retry_after`` is in seconds."""
+
+    code, kind = "too_many_checks", Kind.TOO_MANY
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("Too many wrong values for this field; try again later.", retry_after=retry_after)
+
+
 class NotFound(DomainError):
     """Base of what is not there, or not there for this caller."""
 

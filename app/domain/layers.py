@@ -28,10 +28,11 @@ def canonical_layer(parent: State, own: State) -> Patch:
     return diff(parent, own)
 
 
-def version_tag(generation_uuid: UUID, layer_versions: Sequence[int]) -> str:
+def version_tag(generation_uuid: UUID, layer_versions: Sequence[int], protected: str = "") -> str:
     """Return the version of a document: a digest of the head and of all layer versions on its path.
 
-    A write to any layer of the path, an ancestor's included, changes it (semantics §11.5). 32 hex digits.
+    A write to any layer of the path, an ancestor's included, changes it (semantics §11.5), and so does the list of
+    protected fields, whose tag is ``protected``. 32 hex digits.
     """
     versions = ",".join(map(str, layer_versions))
-    return sha256(f"{generation_uuid}:{versions}".encode()).hexdigest()[:32]
+    return sha256(f"{generation_uuid}:{versions}{protected}".encode()).hexdigest()[:32]

@@ -1,6 +1,6 @@
 """What the words of ``semantics.md`` §1 are in code: ids, closed sets, and the values that rows become."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -185,10 +185,10 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An entity's effective state in one generation, and where it comes from.
+    """An entity's effective state in one generation as readers see it, and where it comes from.
 
     ``version`` is the ETag (semantics §11.5); ``layer_uuid`` the nearest layer; ``overrides`` the flat patch
-    of the layer of the generation asked for, where that merges.
+    of the layer of the generation asked for, where that merges; ``protected`` the pointers of protected values.
     """
 
     entity: Entity
@@ -197,11 +197,12 @@ class Document:
     version: str
     layer_uuid: UUID | None
     overrides: Mapping[str, Value]
+    protected: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One append-only record of a write; ``forward`` and ``reverse`` are flat patches of the document."""
+    """One append-only record of a write; ``forward`` and ``reverse`` are flat patches of the document, as seen."""
 
     version: int
     entity: Entity

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.domain.pointer import Path, format_pointer, parse_pointer
+from app.domain.references import referred
 from app.domain.values import MISSING, State, Value, same
 
 
@@ -38,7 +39,7 @@ def apply(state: State, patch: Patch) -> State:
         return patch.state
     if not patch:
         return state
-    merged = dict(state) if isinstance(state, dict) else {}
+    merged = dict(state) if isinstance(state, dict) and referred(state) is None else {}
     for key, inner in patch.items():
         item = apply(merged.get(key, MISSING), inner)
         if item is MISSING:
@@ -52,7 +53,7 @@ def diff(old: State, new: State) -> Patch:
     """Return the smallest patch that turns ``old`` into ``new``; arrays differ as whole values."""
     if old is new:
         return NOTHING
-    if not (isinstance(old, dict) and isinstance(new, dict)):
+    if not (isinstance(old, dict) and isinstance(new, dict)) or referred(old) or referred(new):
         return NOTHING if same(old, new) else Replace(new)
     patch: dict[str, Patch] = {key: REMOVE for key in old if key not in new}
     for key, item in new.items():

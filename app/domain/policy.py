@@ -49,6 +49,9 @@ class Operation(StrEnum):
     CHANGE_SETTINGS = "change_settings"
     MANAGE_FREEZES = "manage_freezes"
     PASS_FREEZE = "pass_freeze"  # noqa: S105
+    SHORTEN_PROTECTED = "shorten_protected"
+    DECRYPT = "decrypt"
+    CHECK_PROTECTED = "check_protected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,9 @@ POLICY: Final[Mapping[Operation, Rule]] = {
     Operation.CHANGE_SETTINGS: Rule(_ADMINS, Scope.ADMIN),
     Operation.MANAGE_FREEZES: Rule(_ADMINS, Scope.ADMIN),
     Operation.PASS_FREEZE: Rule(_ADMINS, Scope.ADMIN),
+    Operation.SHORTEN_PROTECTED: Rule(frozenset({Role.OWNER}), None),
+    Operation.DECRYPT: Rule(_ADMINS, None),
+    Operation.CHECK_PROTECTED: Rule(_EDITORS, Scope.WRITE),
 }
 
 

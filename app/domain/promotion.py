@@ -13,6 +13,7 @@ from app.domain.guards import Guard
 from app.domain.model import Entity, Environment, EnvStatus, Strategy
 from app.domain.patch import leaves
 from app.domain.pointer import format_pointer
+from app.domain.protected import shown
 from app.domain.three_way import Conflict, Merged, Side
 from app.domain.values import MISSING, State, Value, lookup
 
@@ -52,10 +53,10 @@ class DocumentConflict:
 
     def shown(self) -> dict[str, Value]:
         """Return the conflict as JSON; a side that is not there is null and named in ``absent``."""
-        sides = {"base": self.base, "ours": self.ours, "theirs": self.theirs}
+        sides = {"base": shown(self.base), "ours": shown(self.ours), "theirs": shown(self.theirs)}
         absent: list[Value] = [name for name, state in sides.items() if state is MISSING]
-        shown: dict[str, Value] = {name: None if state is MISSING else state for name, state in sides.items()}
-        return {"kind": self.kind, "key": self.key, "path": self.path, **shown, "absent": absent}
+        found: dict[str, Value] = {name: None if state is MISSING else state for name, state in sides.items()}
+        return {"kind": self.kind, "key": self.key, "path": self.path, **found, "absent": absent}
 
     @classmethod
     def of(cls, entity: Entity, found: Conflict) -> "DocumentConflict":

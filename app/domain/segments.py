@@ -6,8 +6,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from app.domain.errors import ValidationFailed
-from app.domain.pointer import Path, parse_dotted
+from app.domain.errors import FieldProtected, ValidationFailed
+from app.domain.pointer import Path, format_dotted, parse_dotted
+from app.domain.protected import Places
 from app.domain.values import MISSING, State, Value, lookup, same
 
 MAX_RULES: Final = 100
@@ -92,6 +93,13 @@ class Rule:
     def holds(self, document: State) -> bool:
         """Return whether ``document`` satisfies the rule; types never coerce."""
         return OPERATORS[self.op](lookup(document, self.path), self.value)
+
+
+def check_unprotected(rules: Iterable[Rule], places: Places) -> None:
+    """Raise FieldProtected for a rule on a protected field, or on a part of one."""
+    for rule in rules:
+        if places.covering(rule.path):
+            raise FieldProtected(format_dotted(rule.path))
 
 
 def matches(rules: Iterable[Rule], document: State) -> bool:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from app.domain.model import EnvStatus, Strategy
 from app.domain.promotion import CarriedChange, Check, Checks, DocumentConflict, Promotion, PromotionStatus
+from app.domain.protected import shown
 from app.domain.values import MISSING, State
 from app.rest.answers import Answer
 from app.rest.comparison_answers import Diff
@@ -63,7 +64,7 @@ class ChangeAnswer(Answer):
     @classmethod
     def of(cls, change: CarriedChange) -> "ChangeAnswer":
         """Return the answer for a carried change."""
-        sides: dict[str, State] = {"ours": change.ours, "result": change.result}
+        sides: dict[str, State] = {"ours": shown(change.ours), "result": shown(change.result)}
         return cls(
             kind=change.kind,
             key=change.key,

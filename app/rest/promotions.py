@@ -10,6 +10,7 @@ from app.domain.errors import BadRequest
 from app.domain.model import Actor
 from app.domain.paging import check_limit, decode_cursor, encode_cursor
 from app.domain.promotion import Promotion, PromotionStatus
+from app.domain.protected import shown
 from app.domain.values import MISSING
 from app.rest.context import project_of
 from app.rest.operations import Deciding, Promoting
@@ -76,7 +77,7 @@ def _dry(checked: Checked, limit: int, cursor: str | None) -> DryRunAnswer:
                 kind=item.entity.kind,
                 key=item.entity.key,
                 deleted=item.merged.state is MISSING,
-                data=None if item.merged.state is MISSING else item.merged.state,
+                data=None if item.merged.state is MISSING else shown(item.merged.state),
             )
             for item in page
         ],

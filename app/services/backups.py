@@ -101,7 +101,7 @@ async def _differing(backup: Generation, target: Target, chunk: Sequence[Entity]
     then = await layers.stacks_of(backup.project_id, backup.uuid, uuids)
     writes = []
     for entity in chunk:
-        after: State = then[entity.uuid].state
+        after: State = then[entity.uuid].under(now[entity.uuid].protection).state
         if after is MISSING and entity.kind == PROJECT_KIND:
             continue
         if not same(now[entity.uuid].state, after):

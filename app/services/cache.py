@@ -17,10 +17,11 @@ CacheKey = tuple[int, str | None, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """A document as it is sent, and the layers it was merged from."""
+    """A document as it is sent, the layers it was merged from, and the list of protected fields it was masked by."""
 
     generation_uuid: UUID
     layer_versions: list[int]
+    globs: list[str] | None
     version: str
     content: bytes
 

@@ -1,6 +1,6 @@
 """What promoting an environment would do, worked out before anything is locked (semantics §3, §11.33)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
@@ -8,15 +8,17 @@ from uuid import UUID
 from app.domain.carrying import Carried, LineLayer, base_of, carried_by, without
 from app.domain.layers import resolve
 from app.domain.model import Entity, Environment, Generation, GenerationKind
-from app.domain.patch import NOTHING, Replace, diff, leaves, restrict
+from app.domain.patch import NOTHING, Patch, Replace, diff, leaves, restrict
 from app.domain.pointer import Path, format_pointer, parse_pointer
 from app.domain.promotion import DocumentPaths, DocumentResolution, EntityMerge, Plan
 from app.domain.promotion_errors import PathNotCarried, UnknownConflict
+from app.domain.protected import NOTHING_PROTECTED, Places
+from app.domain.sealing import travelling
 from app.domain.three_way import Resolution, Resolve, merge_carried
 from app.domain.values import MISSING, State, same
 from app.services import resolution, writing
 from app.services.resolution import View
-from app.storage import changes, environments, generations, layers, lines, releases, snapshots
+from app.storage import changes, environments, generations, layers, lines, protections, releases, snapshots
 from app.storage.lines import LineLayers
 
 CHUNK: Final = 500
@@ -58,6 +60,7 @@ async def prepare(environment: Environment, plan: Plan) -> Prepared:
     """
     production = await environments.production(environment.project_id)
     head, root = await writing.head_of(environment), await writing.head_of(production)
+    await check_resolutions(head, plan.resolutions)
     known = await generations.get_many(head.project_id, head.ancestors)
     above = [known[uuid] for uuid in head.ancestors if uuid != root.uuid and known[uuid].kind is GenerationKind.LINE]
     if head.replaces_version is None:
@@ -82,7 +85,16 @@ async def _carried(found: Sequence[LineLayers], root: Generation, head: Generati
         line = carrying(item, ours)
         shown = resolve([*([item.root.patch] if item.root else []), *(layer.patch for layer in item.layers)])
         merges.append(
-            _merge(item.entity, carried_by(line), ours, shown, paths, resolutions, last.get(item.entity.uuid, MISSING))
+            _merge(
+                item.entity,
+                carried_by(line),
+                ours,
+                shown,
+                paths,
+                resolutions,
+                last.get(item.entity.uuid, MISSING),
+                places=item.places,
+            )
         )
     return merges
 
@@ -105,23 +117,28 @@ def _merge(
     paths: dict[tuple[str, str], list[Path]] | None,
     resolutions: dict[tuple[str, str], dict[Path, Resolution]],
     last: State = MISSING,
+    *,
+    places: Places,
 ) -> EntityMerge:
     name = (entity.kind, entity.key)
-    chosen, rest = _choose(carried, name, paths)
+    chosen, rest = _choose(carried, name, paths, lambda patch: travelling(places, patch, ours))
     resolve_: Resolve = resolutions.get(name, {})
     return EntityMerge(entity, chosen, rest, ours, shown, merge_carried(ours, chosen, resolve_, last=last))
 
 
 def _choose(
-    carried: Carried, name: tuple[str, str], paths: dict[tuple[str, str], list[Path]] | None
+    carried: Carried,
+    name: tuple[str, str],
+    paths: dict[tuple[str, str], list[Path]] | None,
+    travelling: Callable[[Patch], Patch],
 ) -> tuple[Carried, Carried]:
     if paths is None:
-        return carried, _NOTHING
-    chosen = restrict(carried.changes, paths.get(name, []))
+        return Carried(travelling(carried.changes), travelling(carried.base)), _NOTHING
+    chosen = travelling(restrict(carried.changes, paths.get(name, [])))
     for path in paths.get(name, []):
-        if not restrict(carried.changes, [path]):
+        if not travelling(restrict(carried.changes, [path])):
             raise PathNotCarried(*name, format_pointer(path))
-    base = restrict(carried.base, [path for path, _ in leaves(chosen)])
+    base = travelling(restrict(carried.base, [path for path, _ in leaves(chosen)]))
     return Carried(chosen, base), Carried(without(carried.changes, chosen), without(carried.base, chosen))
 
 
@@ -147,7 +164,18 @@ async def _replacing(
             if theirs.in_sight:
                 change = diff(document.state, theirs.state)
                 carried = Carried(change, base_of(change, document.state))
-                merges.append(_merge(entity, carried, ours.state, theirs.state, paths, resolutions, document.state))
+                merges.append(
+                    _merge(
+                        entity,
+                        carried,
+                        ours.state,
+                        theirs.state,
+                        paths,
+                        resolutions,
+                        document.state,
+                        places=theirs.places,
+                    )
+                )
     return [merge for merge in merges if merge.carried.changes or merge.rest.changes], frozenset(seen)
 
 
@@ -156,6 +184,16 @@ async def _candidates(root: Generation, head: Generation, version: int) -> list[
     touched = await releases.touched_between(root.project_id, root.uuid, version, current)
     found = {entity.uuid: entity for entity in [*await snapshots.may_differ(root, head), *touched]}
     return sorted(found.values(), key=lambda entity: (entity.kind, entity.key))
+
+
+async def check_resolutions(shown: Generation, given: Sequence[DocumentResolution]) -> None:
+    """Raise ValidationFailed for a value that is given to a protected place: it would be kept with the request."""
+    values = [item for item in given if item.take is None and item.state is not MISSING]
+    protected = await protections.of(shown.project_id, shown.uuid) if values else NOTHING_PROTECTED
+    for item in values:
+        assert item.state is not MISSING
+        message = "A protected value is written into a document; a resolution takes a side."
+        protected.of(item.kind).check_outside(parse_pointer(item.path), item.state, message)
 
 
 def resolutions_by_document(given: Iterable[DocumentResolution]) -> dict[tuple[str, str], dict[Path, Resolution]]:

@@ -9,6 +9,7 @@ from app.domain.errors import DomainError
 from app.domain.events import EventType
 from app.domain.model import PROJECT_KIND, Environment, EnvStatus
 from app.domain.promotion import Checks, DocumentConflict, EntityMerge, Facts
+from app.domain.protected import shown
 from app.domain.values import MISSING, Value
 from app.services import writing
 from app.services.carried import Prepared, changed_documents
@@ -61,7 +62,7 @@ def _invalid(merges: Sequence[EntityMerge]) -> dict[str, str]:
             found[name] = "the project document cannot be deleted."
             continue
         try:
-            writing.check_document(merge.entity.kind, merge.merged.state)
+            writing.check_document(merge.entity.kind, shown(merge.merged.state))
         except DomainError as error:
             found[name] = error.message
     return found

@@ -34,7 +34,7 @@ from app.services import access, plan_limits, recording, resolution, writing
 from app.services.branching import MAX_DEPTH, Fork, ForkOptions, branch, lock_source
 from app.services.operation import operation
 from app.services.publishing import publish
-from app.storage import changes, db, environments, generations, snapshots
+from app.storage import changes, db, environments, generations, protections, snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,9 @@ async def snapshot_beside(actor: Actor, seen: Environment, kind: GenerationKind,
 
 
 async def _fill(source: Generation, snapshot: Generation) -> Generation:
+    list_version = await protections.hold(source.project_id)
     count = await snapshots.copy_shown(source, snapshot)
+    await protections.freeze(source.project_id, source.uuid, snapshot.uuid)
     version = await publish(
         source.project_id,
         EventType.GENERATION_CREATED,
@@ -100,6 +102,7 @@ async def _fill(source: Generation, snapshot: Generation) -> Generation:
         subject=snapshot.uuid,
         data={**generation_facts(replace(snapshot, entity_count=count)), "parent_uuid": str(source.uuid)},
     )
+    await protections.confirm(source.project_id, list_version)
     made = await generations.complete_snapshot(source.project_id, snapshot.uuid, count, version)
     await recording.record(
         made.project_id, Object.of(made), env_uuid=made.env_uuid, change=(MISSING, generation_facts(made))

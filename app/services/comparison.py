@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from app.domain.diff import Difference, difference
+from app.domain.diff import Difference, difference, masked
 from app.domain.errors import EnvironmentArchived, StateNotFound, UnknownKind, ValidationFailed
 from app.domain.model import (
     PROJECT_KEY,
@@ -18,10 +18,11 @@ from app.domain.model import (
 from app.domain.names import check_key, check_kind
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.policy import Operation
+from app.domain.protected import NOTHING_PROTECTED, Places
 from app.domain.values import MISSING, State, same
 from app.services import access, writing
 from app.storage import entities, environments, generations, layers, snapshots
-from app.storage.layers import DocumentKey
+from app.storage.layers import DocumentKey, Stack
 from app.storage.snapshots import Located
 
 _CHUNK = 500
@@ -38,14 +39,23 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class EntityDifference:
+    """How a document differs; of a protected value that differs, only that it does."""
+
     entity: Entity
     status: EntityStatus
-    old: State
-    new: State
+    sides: "_Sides"
+
+    @property
+    def old(self) -> State:
+        return self.sides.places.mask(self.sides.old)
+
+    @property
+    def new(self) -> State:
+        return self.sides.places.mask(self.sides.new)
 
     @property
     def difference(self) -> Difference:
-        return difference(self.old, self.new)
+        return self.sides.difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +88,33 @@ async def diff(
         raise StateNotFound(b)
     await access.authorize(actor, places[0].project_id, Operation.READ)
     keys = [await _document(place, places, kind, key) for place in places]
-    old, new = [stack.state if stack else MISSING for stack in await layers.stacks(places[0].project_id, keys)]
-    return Compared(old, new, difference(old, new))
+    old, new = await layers.stacks(places[0].project_id, keys)
+    found = _Sides.of(old, new)
+    return Compared(found.places.mask(found.old), found.places.mask(found.new), found.difference)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Two states as they are stored, with all protected that is protected in either."""
+
+    old: State
+    new: State
+    places: Places
+
+    @classmethod
+    def of(cls, old: Stack | None, new: Stack | None) -> "_Sides":
+        known = old or new
+        if known is None:
+            return cls(MISSING, MISSING, NOTHING_PROTECTED.of(PROJECT_KIND))
+        both = known.protection
+        for stack in (old, new):
+            both = both.with_(stack.protection.globs) if stack else both
+        old, new = (stack and stack.under(both) for stack in (old, new))
+        return cls(old.state if old else MISSING, new.state if new else MISSING, both.of(known.entity.kind))
+
+    @property
+    def difference(self) -> Difference:
+        return masked(difference(self.old, self.new), self.places)
 
 
 async def _locate(actor: Actor, project_id: int | None, uuid: UUID) -> Located:
@@ -156,8 +191,9 @@ async def _differences(old: Generation, new: Generation, chunk: Sequence[Entity]
     found = []
     for entity in chunk:
         left, right = before[entity.uuid], after[entity.uuid]
-        if left.in_sight and right.in_sight and not same(left.state, right.state):
-            found.append(EntityDifference(entity, _status(left.state, right.state), left.state, right.state))
+        sides = _Sides.of(left, right)
+        if left.in_sight and right.in_sight and not same(sides.old, sides.new):
+            found.append(EntityDifference(entity, _status(sides.old, sides.new), sides))
     return found
 
 

@@ -9,6 +9,7 @@ from app.domain.members import Membership
 from app.domain.model import Actor, At, EnvStatus
 from app.domain.names import check_key, check_kind
 from app.domain.policy import Operation
+from app.domain.protected import protection
 from app.domain.values import MISSING
 from app.services import access, documents
 from app.services.cache import MergeCache, Merged
@@ -45,6 +46,7 @@ async def read(actor: Actor, project_id: int, env: str | None, kind: str, key: s
         key,
         known.generation_uuid if known else None,
         known.layer_versions if known else None,
+        known.globs if known else None,
     )
     if found is None:
         raise ProjectNotFound if env is None else EnvironmentNotFound(env)
@@ -71,5 +73,7 @@ def _merged(found: current.Current, kind: str, key: str) -> Merged:
     state = resolve(layers.patch_of(*layer) for layer in found.layers or ()) if found.in_sight else MISSING
     if state is MISSING:
         raise DocumentNotFound(kind, key)
-    version = version_tag(found.generation_uuid, found.layer_versions)
-    return Merged(found.generation_uuid, found.layer_versions, version, encode_document(state))
+    protected = protection(found.globs)
+    version = version_tag(found.generation_uuid, found.layer_versions, protected.tag)
+    content = encode_document(protected.of(kind).mask(state))
+    return Merged(found.generation_uuid, found.layer_versions, found.globs, version, content)

@@ -19,12 +19,13 @@ from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.patch import NOTHING, to_json
 from app.domain.pointer import Path, format_pointer
 from app.domain.policy import Operation
-from app.domain.segments import Rule, matches
+from app.domain.protected import Places
+from app.domain.segments import Rule, check_unprotected, matches
 from app.domain.values import MISSING, State, Value, lookup, same
 from app.domain.values import put as put_value
-from app.services import access, recording, resolution, writing
+from app.services import access, protecting, recording, resolution, writing
 from app.services.operation import operation
-from app.storage import db, entities, layers
+from app.storage import db, entities, layers, protections
 from app.storage.changes import Recorded
 from app.storage.layers import Stack
 
@@ -79,6 +80,8 @@ async def list_documents(
     names.check_kind(kind)
     check_limit(limit)
     wanted = Rule.parse_all(rules or ())
+    if wanted:
+        check_unprotected(wanted, (await protections.of(project_id, seen.generation.uuid)).of(kind))
     after = (kind, str(decode_cursor(cursor, str)[0])) if cursor else None
     found: list[Document] = []
     while len(found) <= limit:
@@ -111,7 +114,7 @@ async def put(
 ) -> Written:
     """Replace a document, or what stands at ``path`` of it. Raises ValueNotStorable, PathNotFound."""
 
-    def replaced(state: State) -> State:
+    def replaced(state: State, _: Places) -> State:
         if path and state is MISSING:
             raise DocumentNotFound(kind, key)
         return _put_at(state, path, value)
@@ -133,7 +136,7 @@ async def merge(
 ) -> Written:
     """Apply a JSON Merge Patch (RFC 7396) to a document, or to what stands at ``path``. Raises DocumentNotFound."""
 
-    def merged(state: State) -> State:
+    def merged(state: State, _: Places) -> State:
         if state is MISSING:
             raise DocumentNotFound(kind, key)
         return _put_at(state, path, document_patch.merge_patch(lookup(state, path), patch))
@@ -158,13 +161,17 @@ async def patch(
     Raises DocumentNotFound, PathNotFound, PatchFailed, PatchTestFailed, ValidationFailed.
     """
 
-    def patched(state: State) -> State:
+    def patched(state: State, places: Places) -> State:
         if state is MISSING:
             raise DocumentNotFound(kind, key)
         target = lookup(state, path)
         if target is MISSING:
             raise PathNotFound(format_pointer(path))
-        return _put_at(state, path, document_patch.json_patch(target, operations))
+
+        def guard(source: Path, value: Value) -> None:
+            places.check_outside((*path, *source), value, "What is protected is neither copied nor moved.")
+
+        return _put_at(state, path, document_patch.json_patch(target, operations, guard))
 
     return await _write(actor, project_id, env, kind, key, patched, expected)
 
@@ -175,7 +182,7 @@ async def delete(
 ) -> Written:
     """Hide a document in an environment; delete it in production. Raises DocumentNotFound, DocumentRequired."""
 
-    def deleted(state: State) -> State:
+    def deleted(state: State, _: Places) -> State:
         if kind == PROJECT_KIND:
             raise DocumentRequired
         if state is MISSING:
@@ -191,7 +198,7 @@ async def _write(
     env: str | None,
     kind: str,
     key: str,
-    change: Callable[[State], State],
+    change: Callable[[State, Places], State],
     expected: Expected,
 ) -> Written:
     await access.authorize(actor, project_id, Operation.WRITE)
@@ -206,35 +213,38 @@ async def _write_once(
     env: str | None,
     kind: str,
     key: str,
-    change: Callable[[State], State],
+    change: Callable[[State, Places], State],
     expected: Expected,
 ) -> Written:
     seen = await access.environment_in_context(actor, project_id, env, Operation.WRITE)
     target = await writing.lock_for_write(seen)
     entity = await entities.lock(project_id, kind, key)
     stack = (await layers.stacks_of(project_id, target.head.uuid, [entity.uuid]))[entity.uuid]
-    before = stack.state
+    before = stack.seen
     _check_expected(expected, before, stack.version)
-    after = writing.check_document(kind, change(before))
-    if same(before, after):
+    wanted = writing.check_document(kind, change(before, stack.places))
+    write = await protecting.absorbed(actor, target.environment, stack, wanted)
+    if same(write.stack.state, write.after):
         return Written(stack.document(), None, created=False)
     entry = recording.entry(project_id, Object.of(entity), env_uuid=target.environment.uuid)
-    recorded = await writing.write(actor, target, [writing.DocumentWrite(stack, after)], Origin.WRITE, entry)
-    return Written(_written_document(stack, after, recorded[0]), recorded[0].change, created=before is MISSING)
+    recorded = await writing.write(actor, target, [write], Origin.WRITE, entry)
+    document = _written_document(write.stack, write.after, recorded[0])
+    return Written(document, recorded[0].change, created=before is MISSING)
 
 
 def _written_document(stack: Stack, after: State, recorded: Recorded) -> Document:
     generation_uuid = recorded.change.generation_uuid
     above = stack.layers if stack.generation_uuid != generation_uuid else stack.above
     versions = [*(layer.version for layer in above), recorded.change.entity_version]
-    patch = canonical_layer(resolve(layer.patch for layer in above), after)
+    patch, places = canonical_layer(resolve(layer.patch for layer in above), after), stack.places
     return Document(
         entity=stack.entity,
         generation_uuid=generation_uuid,
-        state=after,
-        version=version_tag(generation_uuid, versions),
+        state=places.mask(after),
+        version=version_tag(generation_uuid, versions, stack.protection.tag),
         layer_uuid=recorded.layer_uuid,
-        overrides=to_json(patch if above else NOTHING),
+        overrides=places.mask_flat(to_json(patch if above else NOTHING)),
+        protected=places.pointers(after),
     )
 
 

@@ -30,14 +30,14 @@ from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.plans import Limit
 from app.domain.policy import Operation
 from app.domain.rollout import check_steps
-from app.domain.segments import Rule, matches
+from app.domain.segments import Rule, check_unprotected, matches
 from app.domain.values import MISSING, Missing, State, Value
 from app.services import access, calls, jobs, plan_limits, recording, resolution, writing
 from app.services.branching import Fork, ForkOptions, branch, lock_source
 from app.services.operation import operation
 from app.services.publishing import publish
 from app.services.resolution import View
-from app.storage import db, environments, snapshots
+from app.storage import db, environments, protections, snapshots
 
 MAX_USERS: Final = 100_000
 
@@ -116,8 +116,9 @@ async def _fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
     reference = str(options.parent_env_uuid) if options.parent_env_uuid else PRODUCTION_NAME
     seen = await access.environment_in_context(actor, project_id, reference, Operation.FORK)
     if options.user_rules is not None:
-        view = View(seen, await writing.head_of(seen))
-        options = replace(options, user_uuids=await _matching_users(view, Rule.parse_all(options.user_rules)))
+        view, rules = View(seen, await writing.head_of(seen)), Rule.parse_all(options.user_rules)
+        check_unprotected(rules, (await protections.of(project_id, view.generation.uuid)).of(USER_KIND))
+        options = replace(options, user_uuids=await _matching_users(view, rules))
     usage = await plan_limits.hold(project_id, Limit.ENVIRONMENT_COUNT)
     plans.check_environment(usage)
     source = await lock_source(seen)

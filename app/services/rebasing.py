@@ -18,11 +18,11 @@ from app.domain.promotion_errors import ConflictsOpen, UnknownConflict
 from app.domain.three_way import Merged, Resolution, merge_carried
 from app.domain.values import MISSING, State
 from app.services import access, recording, writing
-from app.services.carried import carrying, prepare, resolutions_by_document
+from app.services.carried import carrying, check_resolutions, prepare, resolutions_by_document
 from app.services.operation import operation
 from app.services.publishing import publish
 from app.services.writing import Target
-from app.storage import changes, db, entities, environments, generations, layers, lines
+from app.storage import changes, db, entities, environments, generations, layers, lines, protections
 from app.storage.changes import LayerWrite, Place
 from app.storage.layers import Stack
 from app.storage.lines import LineLayers
@@ -76,6 +76,7 @@ async def _rebase(actor: Actor, project_id: int, env_uuid: UUID, resolutions: Se
     if (target.environment.head_uuid, target.environment.status) != (seen.head_uuid, seen.status):
         raise db.Retry
     onto = await writing.head_of(parent)
+    await check_resolutions(target.head, resolutions)
     generation = await _opened(actor, target, onto)
     moved = await _merged(target, onto, generation, resolutions)
     conflicts = [DocumentConflict.of(item.stack.entity, each) for item in moved for each in item.merged.conflicts]
@@ -119,7 +120,9 @@ async def _opened(actor: Actor, target: Target, onto: Generation) -> Generation:
     generation = replace(writing.child_of(onto, target.environment, actor), replaces_version=None)
     if target.head.filter_uuid is not None and onto.filter_uuid is None:
         generation = replace(generation, filter_uuid=generation.uuid)
-    return await generations.add(generation)
+    added = await generations.add(generation)
+    await protections.freeze(added.project_id, target.head.uuid, added.uuid)
+    return added
 
 
 async def _merged(

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from app.domain.audit import Action, Object
 from app.domain.carrying import base_of
-from app.domain.diff import Difference, difference
+from app.domain.diff import Difference, difference, masked
 from app.domain.events import EventType
 from app.domain.layers import canonical_layer
 from app.domain.model import Actor, Entity, Environment, EnvStatus, Generation, Origin
@@ -14,10 +14,11 @@ from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.policy import Operation
 from app.domain.promotion import DocumentConflict, DocumentResolution
 from app.domain.promotion_errors import ConflictsOpen, ReleaseNotFound, UnknownConflict
+from app.domain.protected import SEALED, shown
 from app.domain.three_way import Merged, merge_states
 from app.domain.values import MISSING, State, same
 from app.services import access, recording, resolution, writing
-from app.services.carried import resolutions_by_document
+from app.services.carried import check_resolutions, resolutions_by_document
 from app.services.operation import operation
 from app.services.publishing import publish
 from app.services.resolution import View
@@ -31,15 +32,25 @@ ALL = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class ReleaseDocument:
-    """A document in two states of production."""
+    """A document in two states of production; of a protected value that differs, only that it does."""
 
     entity: Entity
-    old: State
-    new: State
+    stored_old: State
+    stored_new: State
+
+    @property
+    def old(self) -> State:
+        """The older state as readers see it."""
+        return shown(self.stored_old)
+
+    @property
+    def new(self) -> State:
+        """The newer state as readers see it."""
+        return shown(self.stored_new)
 
     @property
     def difference(self) -> Difference:
-        return difference(self.old, self.new)
+        return masked(difference(self.stored_old, self.stored_new), SEALED)
 
 
 async def list_releases(actor: Actor, project_id: int, *, limit: int = 50, cursor: str | None = None) -> Page[Release]:
@@ -157,6 +168,7 @@ async def _rollback(
     await lines.lock_all(project_id, [production.uuid, release.env_uuid])
     environment = await environments.get([project_id], release.env_uuid)
     root = await writing.head_of(production)
+    await check_resolutions(root, resolutions)
     touched = await releases.entities_of(project_id, release.uuid, ALL, None)
     await entities.lock_many(project_id, [item.entity.uuid for item in touched])
     undone = await _merged(root, touched, resolutions)

@@ -137,7 +137,7 @@ async def patches_at(generation: Generation, stack: Stack, version: int) -> dict
 
 def _values(stack: Stack, later: Sequence[LayerHistory]) -> dict[UUID, State]:
     values: dict[UUID, State] = {layer.generation_uuid: changes.layer_value(layer.patch) for layer in stack.layers}
-    for history in later:
+    for history in changes.sealed(stack, later):
         value = values.get(history.generation_uuid, MISSING)
         values[history.generation_uuid] = _before(value, history)
     return values
@@ -147,14 +147,17 @@ def _undone(version: int, generation: Generation, stack: Stack, later: Sequence[
     values = _values(stack, later)
     path = [values[uuid] for uuid in generation.path if values.get(uuid, MISSING) is not MISSING]
     own = values.get(generation.uuid, MISSING)
-    in_sight = _in_sight(generation, stack, values)
+    in_sight, places = _in_sight(generation, stack, values), stack.places
+    state = resolve(map(_patch, path)) if in_sight else MISSING
+    overrides = to_json(_patch(own)) if own is not MISSING and generation.diff_only else to_json({})
     return Document(
         entity=stack.entity,
         generation_uuid=generation.uuid,
-        state=resolve(map(_patch, path)) if in_sight else MISSING,
-        version=version_tag(generation.uuid, [version]),
+        state=places.mask(state),
+        version=version_tag(generation.uuid, [version], stack.protection.tag),
         layer_uuid=stack.layers[-1].uuid if stack.layers else None,
-        overrides=to_json(_patch(own)) if own is not MISSING and generation.diff_only else to_json({}),
+        overrides=places.mask_flat(overrides),
+        protected=places.pointers(state),
     )
 
 

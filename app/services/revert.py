@@ -113,7 +113,7 @@ async def _reverting(
         if paths is not None and own[uuid].state is MISSING:
             raise DocumentNotFound(own[uuid].entity.kind, own[uuid].entity.key)
         if own[uuid].in_sight:
-            after = _reverted(own[uuid].state, parents[uuid].state, paths)
+            after = _reverted(own[uuid].state, parents[uuid].under(own[uuid].protection).state, paths)
             if not same(own[uuid].state, after):
                 writes.append(DocumentWrite(own[uuid], after, carried=False))
     return writes

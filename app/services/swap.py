@@ -16,7 +16,18 @@ from app.services import project_settings, writing
 from app.services.carried import Prepared, carrying, changed_documents
 from app.services.publishing import publish
 from app.services.writing import DocumentWrite, Target
-from app.storage import changes, db, entities, environments, generations, layers, lines, releases, snapshots
+from app.storage import (
+    changes,
+    db,
+    entities,
+    environments,
+    generations,
+    layers,
+    lines,
+    protections,
+    releases,
+    snapshots,
+)
 from app.storage.changes import LayerWrite, Place
 from app.storage.releases import NewRelease, Release, ReleasedEntity
 
@@ -97,8 +108,11 @@ class Swap:
         label = f"before {self.prepared.environment.name}"[:MAX_NAME]
         snapshot = writing.snapshot_of(root, production, self.actor, GenerationKind.CHECKPOINT, label)
         await generations.add(snapshot)
+        list_version = await protections.hold(root.project_id)
         count = await snapshots.copy_shown(root, snapshot)
+        await protections.freeze(root.project_id, root.uuid, snapshot.uuid)
         version = await changes.next_version(root.project_id)
+        await protections.confirm(root.project_id, list_version)
         await generations.complete_snapshot(root.project_id, snapshot.uuid, count, version)
         await generations.mark_automatic(root.project_id, snapshot.uuid)
 
@@ -155,6 +169,7 @@ class Swap:
 
     async def _stand_on(self, generation: Generation) -> None:
         await generations.add(generation)
+        await protections.freeze(generation.project_id, self.prepared.head.uuid, generation.uuid)
         version = await changes.current_version(generation.project_id)
         await generations.set_version(generation.project_id, generation.uuid, version)
 
@@ -179,6 +194,7 @@ class Swap:
         own = [item.uuid for item in prepared.line if item.env_uuid == env_uuid]
         moved = [item.uuid for item in await lines.standing_on(prepared.root.project_id, own, env_uuid)]
         if moved:
+            await protections.keep(prepared.root.project_id, moved)
             await lines.move_to_root(prepared.root.project_id, prepared.root.uuid, line, moved)
 
     async def _retire_former(self) -> None:

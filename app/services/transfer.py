@@ -1,7 +1,7 @@
 """Import and export of many documents as NDJSON, streamed (one JSON object a line)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,14 +12,16 @@ from app.domain.json_text import parse_json
 from app.domain.model import Actor, At, Origin
 from app.domain.policy import Operation
 from app.domain.values import same
-from app.services import access, recording, resolution, writing
+from app.services import access, protecting, recording, resolution, writing
 from app.services.operation import done_once, operation
+from app.services.protecting import DocumentWrite, Lists
 from app.services.publishing import publish_many
 from app.services.resolution import View
-from app.services.writing import DocumentWrite, Opened, Target
-from app.storage import bulk, db, layers
-from app.storage.bulk import StagedDocument
-from app.storage.codec import dumps, encode
+from app.services.staging import Staging
+from app.services.writing import Opened, Target
+from app.storage import bulk, db, layers, protections
+from app.storage.bulk import StagedDocument, Wanted
+from app.storage.codec import encode
 
 MAX_LINE_BYTES: Final = 1024 * 1024 + 4096
 STAGED_LINES: Final = 2_000
@@ -62,15 +64,16 @@ async def import_documents(actor: Actor, project_id: int, env: str | None, chunk
 @done_once(stream="chunks")
 async def _import(actor: Actor, project_id: int, env: str | None, chunks: AsyncIterator[bytes]) -> Imported:
     async with db.transaction(statement_timeout=TIMEOUT):
-        await access.environment_in_context(actor, project_id, env, Operation.WRITE)
+        seen = await access.environment_in_context(actor, project_id, env, Operation.WRITE)
+        staging = Staging(await protections.at(project_id, seen.head_uuid))
         await bulk.prepare()
-        lines = await _stage(chunks)
+        lines = await _stage(staging, chunks)
         if repeated := await bulk.repeated_name():
             raise ValidationFailed(
                 f"The {repeated.kind!r} document {repeated.key!r} stands on several lines.", lines=list(repeated.lines)
             )
         opened = await writing.open_generation(actor, await _lock(actor, project_id, env), Origin.WRITE)
-        return await _write(opened, lines)
+        return await _write(actor, opened, staging, lines)
 
 
 async def _lock(actor: Actor, project_id: int, env: str | None) -> Target:
@@ -84,26 +87,22 @@ async def _lock(actor: Actor, project_id: int, env: str | None) -> Target:
     return await writing.lock_for_write(seen, exclusive=True)
 
 
-async def _write(opened: Opened, lines: int) -> Imported:
-    new = await bulk.name_entities(opened.place)
-    created, changed, last = new, 0, 0
+async def _write(actor: Actor, opened: Opened, staging: Staging, lines: int) -> Imported:
+    created, changed, last = await bulk.name_entities(opened.place), 0, 0
+    lists: Lists | None = None
     while known := await bulk.staged_known(last, writing.CHUNK):
-        last = known[-1][0]
-        stacks = await layers.stacks_of(
-            opened.place.project_id, opened.target.head.uuid, [uuid for _, uuid, _ in known]
-        )
-        writes = [
-            writing.layer_write(opened, DocumentWrite(stacks[uuid], wanted))
-            for _, uuid, wanted in known
-            if not same(stacks[uuid].state, wanted)
-        ]
+        last = known[-1].line
+        found = await _wanted_writes(actor, opened, staging, known)
+        lists = await protecting.before_writes(opened.place, found) or lists
+        writes = [writing.layer_write(opened, item) for item in found]
         created += sum(write.shown_delta for write in writes)
         changed += sum(write.shown_delta == 0 for write in writes)
         await bulk.stage_writes(opened.place, writes)
-    first = await bulk.record_staged(opened.place)
+    first = await bulk.record_staged(opened.place, staging.listed.version)
     if first is None:
         await writing.close_unused(opened)
     else:
+        await protecting.after_writes(opened.place, lists)
         await writing.settle(opened, first)
         versions = (first, first + created + changed - 1)
         await publish_many(opened.place.project_id, opened.place.env_uuid, opened.place.origin, versions)
@@ -111,18 +110,32 @@ async def _write(opened: Opened, lines: int) -> Imported:
     return Imported(lines, created, changed, lines - created - changed)
 
 
+async def _wanted_writes(
+    actor: Actor, opened: Opened, staging: Staging, known: Sequence[Wanted]
+) -> list[DocumentWrite]:
+    target, uuids = opened.target, [item.entity_uuid for item in known]
+    stacks = await layers.stacks_of(opened.place.project_id, target.head.uuid, uuids)
+    writes = []
+    for item in known:
+        stack, fresh = stacks[item.entity_uuid], staging.fresh(item)
+        write = await protecting.absorbed(actor, target.environment, stack, item.data, fresh)
+        if not same(write.stack.state, write.after):
+            writes.append(write)
+    return protecting.settled(opened.place.origin, writes)
+
+
 async def _record(opened: Opened, versions: tuple[int, int]) -> None:
     environment = opened.target.environment
     await recording.record(environment.project_id, Object.of(environment), env_uuid=environment.uuid, versions=versions)
 
 
-async def _stage(chunks: AsyncIterator[bytes]) -> int:
+async def _stage(staging: Staging, chunks: AsyncIterator[bytes]) -> int:
     number = count = held = 0
     pending: list[StagedDocument] = []
     async for line in _lines(chunks):
         number += 1
         if line.strip():
-            pending.append(_document(number, line))
+            pending.append(_document(staging, number, line))
             count += 1
             held += len(line)
         if len(pending) >= STAGED_LINES or held > STAGED_BYTES:
@@ -157,7 +170,7 @@ async def _in_time(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield chunk
 
 
-def _document(number: int, line: bytes) -> StagedDocument:
+def _document(staging: Staging, number: int, line: bytes) -> StagedDocument:
     if len(line) > MAX_LINE_BYTES:
         raise BodyTooLarge(MAX_LINE_BYTES)
     try:
@@ -173,7 +186,8 @@ def _document(number: int, line: bytes) -> StagedDocument:
         if not isinstance(kind, str) or not isinstance(key, str):
             raise ValidationFailed("'kind' and 'key' are strings.")
         names.check_key(names.check_kind(kind), key)
-        return StagedDocument(number, kind, key, dumps(writing.check_document(kind, value["data"])))
+        writing.check_document(kind, value["data"])
+        return staging.document(number, kind, key, value["data"])
     except DomainError as error:
         error.fields = {**error.fields, "line": number}
         error.message = f"Line {number}: {error.message}"

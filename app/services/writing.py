@@ -19,11 +19,12 @@ from app.domain.layers import canonical_layer
 from app.domain.model import PROJECT_KIND, Actor, Environment, EnvStatus, Generation, GenerationKind, Origin
 from app.domain.patch import diff
 from app.domain.values import MISSING, State
+from app.services import protecting
+from app.services.protecting import DocumentWrite as DocumentWrite
 from app.services.publishing import publish
 from app.storage import changes, db, environments, generations
 from app.storage.changes import LayerWrite, Place, Recorded
 from app.storage.codec import encode_document
-from app.storage.layers import Stack
 
 CHUNK: Final = 500
 MAX_DOCUMENT_BYTES: Final = 1024 * 1024
@@ -36,15 +37,6 @@ class Target:
     environment: Environment
     head: Generation
     status: EnvStatus
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentWrite:
-    """An entity's stack at the head, and the state that it is to show; whether a promotion is to carry that."""
-
-    stack: Stack
-    after: State
-    carried: bool = True
 
 
 def check_document(kind: str, state: State) -> State:
@@ -111,9 +103,11 @@ async def write(
 
     ``entry`` is the trail's row for all of them.
     """
+    writes = protecting.settled(origin, writes)
     if not writes:
         return []
     opened = await open_generation(actor, target, origin)
+    lists = await protecting.before_writes(opened.place, writes)
     layer_writes = [layer_write(opened, item) for item in writes]
     recorded: list[Recorded] = []
     for start in range(0, len(layer_writes), CHUNK):
@@ -121,6 +115,7 @@ async def write(
         first = recorded[0].change.version if recorded else None
         chunk = layer_writes[start : start + CHUNK]
         recorded += await changes.record(opened.place, chunk, entry if last else None, first)
+    await protecting.after_writes(opened.place, lists)
     await settle(opened, recorded[0].change.version)
     return recorded
 

@@ -4,9 +4,11 @@ from dataclasses import fields
 from typing import Any, Final
 
 from app.domain.audit import Action, Door, Entry, Filter, Recorded, shown
+from app.domain.protected import protection
 from app.domain.values import Value
 from app.storage import db
 from app.storage.codec import dumps, loads
+from app.storage.protections import of_generation
 
 REFUSALS_EACH: Final = 10
 REFUSALS_ALL: Final = 1_000
@@ -81,7 +83,9 @@ async def add_refused(entry: Entry) -> None:
 _COLUMNS: Final = (
     "audit.project_id, audit.number, audit.created_at, operation, refusal, account_uuid, key_uuid, audit.actor, door,"
     " address, request_id, object_type, object_id, object_name, audit.env_uuid, first_version, last_version, hash,"
-    " coalesce(audit.before, change.reverse) AS before, coalesce(audit.after, change.forward) AS after"
+    " coalesce(audit.before, change.reverse) AS before, coalesce(audit.after, change.forward) AS after,"
+    " (SELECT kind FROM entity WHERE project_id = $1 AND uuid = change.entity_uuid) AS kind,"
+    f" {of_generation('change.generation_uuid')} AS globs"
 )
 _FROM: Final = (
     "FROM audit LEFT JOIN change ON change.project_id = audit.project_id AND change.version = audit.first_version"
@@ -153,12 +157,14 @@ def _recorded(row: db.Record) -> Recorded:
     read: dict[str, Any] = {
         "operation": Action(row["operation"]),
         "door": Door(row["door"]),
-        "before": _patch(row["before"]),
-        "after": _patch(row["after"]),
+        "before": _patch(row, "before"),
+        "after": _patch(row, "after"),
     }
     return Recorded(**{field.name: read.get(field.name, row[field.name]) for field in fields(Recorded)})
 
 
-def _patch(text: str | None) -> dict[str, Value] | None:
-    value = loads(text) if text is not None else None
-    return shown(value) if isinstance(value, dict) else None
+def _patch(row: db.Record, column: str) -> dict[str, Value] | None:
+    value = loads(row[column]) if row[column] is not None else None
+    if not isinstance(value, dict):
+        return None
+    return shown(protection(row["globs"]).of(row["kind"]).mask_flat(value) if row["kind"] else value)

@@ -12,13 +12,13 @@ from uuid import UUID
 from app.domain.patch import diff, to_json
 from app.domain.values import Value
 from app.storage import db, wakes
-from app.storage.changes import LayerWrite, Place
 from app.storage.codec import dumps, loads
+from app.storage.layer_writes import LayerWrite, Place, sealed_writes
 from app.storage.layers import stored_form
 from app.storage.lookups import entity_of
 
 ATTEMPTS: Final = 5
-_DOCUMENT_COLUMNS: Final = ("line", "kind", "key", "data")
+_DOCUMENT_COLUMNS: Final = ("line", "kind", "key", "data", "fresh")
 _WRITE_COLUMNS: Final = (
     "entity_uuid",
     "layer_uuid",
@@ -35,12 +35,26 @@ _WRITE_COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class StagedDocument:
-    """One line of an import: where it stood, and what it wants a document to be."""
+    """One line of an import: where it stood, and what it wants a document to be.
+
+    ``fresh`` is the sealed list of the protected values that were taken out of it; None if it has nothing protected.
+    """
 
     line: int
     kind: str
     key: str
     data: str
+    fresh: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A staged line that names a document known before."""
+
+    line: int
+    entity_uuid: UUID
+    data: Value
+    fresh: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +68,7 @@ async def prepare() -> None:
     """Make the temporary tables of this transaction."""
     await db.execute(
         'CREATE TEMPORARY TABLE staged_document (line integer, kind text COLLATE "C", key text COLLATE "C",'
-        " data jsonb, entity_uuid uuid) ON COMMIT DROP"
+        " data jsonb, fresh bytea, entity_uuid uuid) ON COMMIT DROP"
     )
     await db.execute(
         "CREATE TEMPORARY TABLE staged_write (position bigint GENERATED ALWAYS AS IDENTITY, entity_uuid uuid,"
@@ -65,7 +79,7 @@ async def prepare() -> None:
 
 async def stage_documents(documents: Iterable[StagedDocument]) -> None:
     """Add lines of an import."""
-    rows = [(item.line, item.kind, item.key, item.data) for item in documents]
+    rows = [(item.line, item.kind, item.key, item.data, item.fresh) for item in documents]
     await db.copy("staged_document", _DOCUMENT_COLUMNS, rows)
 
 
@@ -82,8 +96,14 @@ async def repeated_name() -> RepeatedName | None:
 async def name_entities(place: Place) -> int:
     """Lock the entities that staged lines name, making those that are new; return how many are new.
 
-    New ones get their layers staged at once: a document that nobody ever named has nothing to be merged with.
+    New ones get their layers staged at once: a document that nobody ever named has nothing to be merged with. Those
+    with something protected in them only get a name, and then are known ones.
     """
+    await db.execute(
+        "INSERT INTO entity (project_id, uuid, kind, key) SELECT $1, gen_random_uuid(), kind, key FROM staged_document"
+        " WHERE fresh IS NOT NULL ORDER BY kind, key ON CONFLICT (project_id, kind, key) DO NOTHING",
+        place.project_id,
+    )
     total = await db.fetchval("SELECT count(*) FROM staged_document")
     created = 0
     for _ in range(ATTEMPTS):
@@ -131,21 +151,21 @@ async def _add_entities(place: Place) -> int:
     )
 
 
-async def staged_known(after: int, limit: int) -> list[tuple[int, UUID, Value]]:
-    """Return (line, entity, wanted document) of lines that name documents known before, by line."""
+async def staged_known(after: int, limit: int) -> list[Wanted]:
+    """Return the lines after a line that name documents known before."""
     rows = await db.fetch(
-        "SELECT line, entity_uuid, data FROM staged_document WHERE entity_uuid IS NOT NULL AND line > $1"
+        "SELECT line, entity_uuid, data, fresh FROM staged_document WHERE entity_uuid IS NOT NULL AND line > $1"
         " ORDER BY line LIMIT $2",
         after,
         limit,
     )
-    return [(row["line"], row["entity_uuid"], loads(row["data"])) for row in rows]
+    return [Wanted(row["line"], row["entity_uuid"], loads(row["data"]), row["fresh"]) for row in rows]
 
 
-async def stage_writes(place: Place, writes: Iterable[LayerWrite]) -> None:
+async def stage_writes(place: Place, writes: Sequence[LayerWrite]) -> None:
     """Add layers to be written; their entities are locked."""
     rows = []
-    for write in writes:
+    for write in await sealed_writes(place, writes):
         above = write.stack.above
         rows.append(
             (
@@ -163,8 +183,11 @@ async def stage_writes(place: Place, writes: Iterable[LayerWrite]) -> None:
     await db.copy("staged_write", _WRITE_COLUMNS, rows)
 
 
-async def record_staged(place: Place) -> int | None:
-    """Write what is staged, in the order it was staged; return the first version, None if nothing is."""
+async def record_staged(place: Place, list_version: int) -> int | None:
+    """Write what is staged, in the order it was staged; return the first version, None if nothing is.
+
+    Raises Retry if lists of protected fields have changed more than ``list_version`` times.
+    """
     await db.execute("ANALYZE staged_write")
     await db.execute(
         "UPDATE entity SET version = version + 1 WHERE project_id = $1 AND uuid = ANY (ARRAY("
@@ -187,7 +210,7 @@ async def record_staged(place: Place) -> int | None:
     )
     first: int | None = await db.fetchval(
         "WITH counted AS (UPDATE project_counter SET version = version + (SELECT count(*) FROM staged_write)"
-        "  WHERE project_id = $1 RETURNING version),"
+        "  WHERE project_id = $1 AND protection = $7 RETURNING version),"
         " shown AS (UPDATE generation SET entity_count = entity_count + delta.entities,"
         "  user_count = user_count + delta.users"
         "  FROM counted CROSS JOIN (SELECT coalesce(sum(shown_delta), 0) AS entities,"
@@ -206,6 +229,9 @@ async def record_staged(place: Place) -> int | None:
         place.origin.value,
         place.actor,
         place.is_root,
+        list_version,
     )
+    if first is None and await db.fetchval("SELECT EXISTS (SELECT FROM staged_write)"):
+        raise db.Retry
     wakes.changed(place.project_id)
     return first

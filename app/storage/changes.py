@@ -1,84 +1,33 @@
 """Changes: the append-only record of writes, made in the statement that writes the layers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 from app.domain.audit import Entry
 from app.domain.model import USER_KIND, Change, Entity, Origin
-from app.domain.patch import Patch, apply, diff, from_json, to_json
+from app.domain.patch import apply, diff, from_json, to_json
+from app.domain.protected import protection
 from app.domain.values import MISSING, State, Value
 from app.storage import audit, db, wakes
 from app.storage.codec import dumps, loads
+from app.storage.layer_writes import LayerWrite as LayerWrite
+from app.storage.layer_writes import Place as Place
+from app.storage.layer_writes import layer_value as layer_value
+from app.storage.layer_writes import sealed_writes
 from app.storage.layers import Stack, stored_form
 from app.storage.lookups import entity_of
+from app.storage.protections import of_generation
+from app.storage.sealed import Sealer
 
 COLUMNS: Final = (
     "change.version, change.entity_version, change.generation_uuid, change.env_uuid, change.forward,"
     " change.reverse, change.origin, change.actor, change.created_at, entity.uuid AS entity_uuid, entity.kind,"
-    " entity.key"
+    f" entity.key, {of_generation('change.generation_uuid')} AS globs"
 )
 FROM: Final = f"FROM change {entity_of('change')}"
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where writes go and who makes them."""
-
-    project_id: int
-    env_uuid: UUID
-    generation_uuid: UUID
-    is_root: bool
-    origin: Origin
-    actor: str
-
-
-@dataclass(frozen=True, slots=True)
-class LayerWrite:
-    """One entity's new layer in a generation: from ``stack`` (as it was) to ``patch``, ``before`` to ``after``.
-
-    ``base`` is that of what a layer of a line carries; None in production.
-    """
-
-    stack: Stack
-    patch: Patch
-    before: State
-    after: State
-    base: Patch | None = None
-
-    @property
-    def stored_base(self) -> str | None:
-        """The base as it is stored."""
-        return None if self.base is None else dumps(to_json(self.base))
-
-    @property
-    def shown_delta(self) -> int:
-        """Change in the number of entities shown: 1, 0 or -1."""
-        return int(self.after is not MISSING) - int(self.before is not MISSING)
-
-    def layer_uuid_in(self, place: Place) -> UUID | None:
-        """The uuid that a new layer must have: in production, the entity's own (semantics §1)."""
-        own = self.stack.own
-        if own:
-            return own.uuid
-        return self.stack.entity.uuid if place.is_root else None
-
-    def layer_reverse(self, place: Place) -> str | None:
-        """What turns the layer back into what it was; None in production, where ``reverse`` says it all."""
-        if place.is_root:
-            return None
-        own = self.stack.own
-        return dumps(to_json(diff(layer_value(self.patch), layer_value(own.patch if own else None))))
-
-
-def layer_value(patch: Patch | None) -> State:
-    """Return a layer as a JSON value, so that a layer's history is a patch too; MISSING for no layer."""
-    if patch is None:
-        return MISSING
-    form, data = stored_form(patch)
-    return {"form": form} if data is None else {"form": form, "data": loads(data)}
 
 
 _WRITTEN: Final = """
@@ -101,7 +50,7 @@ WITH input AS (
     RETURNING layer.entity_uuid, layer.uuid
 ), counted AS (
     UPDATE project_counter SET version = version + (SELECT count(*) FROM written)
-    WHERE project_id = $1 RETURNING version
+    WHERE project_id = $1 AND protection = $17 RETURNING version
 ), shown AS (
     UPDATE generation SET entity_count = entity_count + $6::bigint, user_count = user_count + $15::bigint
     FROM counted WHERE ($6::bigint <> 0 OR $15::bigint <> 0) AND generation.project_id = $1 AND generation.uuid = $2
@@ -118,8 +67,8 @@ RETURNING version, entity_version, entity_uuid, created_at,
 """
 _RECORD: Final = _WRITTEN + _CHANGED
 # The trail's row comes after the counter was locked, as all that writes both does.
-_FIRST: Final = "coalesce($17::bigint, version - (SELECT count(*) FROM input) + 1)"
-_RECORD_AND_AUDIT: Final = f"{_WRITTEN}, audited AS ({audit.insertion(18, _FIRST, 'version')} FROM counted){_CHANGED}"
+_FIRST: Final = "coalesce($18::bigint, version - (SELECT count(*) FROM input) + 1)"
+_RECORD_AND_AUDIT: Final = f"{_WRITTEN}, audited AS ({audit.insertion(19, _FIRST, 'version')} FROM counted){_CHANGED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +84,11 @@ async def record(
 
     The project's counter is locked here, last before COMMIT, so that versions are in commit order (§11.31). With
     ``entry`` the same statement adds the trail's row, for the changes from version ``first`` or the first of these.
+    Raises Retry if a list of protected fields has changed since the stacks were read.
     """
     if not writes:
         return []
+    writes = await sealed_writes(place, writes)
     forward = [to_json(diff(write.before, write.after)) for write in writes]
     reverse = [to_json(diff(write.after, write.before)) for write in writes]
     forms = [stored_form(write.patch) for write in writes]
@@ -160,6 +111,7 @@ async def record(
         [write.layer_reverse(place) for write in writes],
         sum(write.shown_delta for write in counted if write.stack.entity.kind == USER_KIND),
         [write.stored_base for write in writes],
+        _list_version(writes),
         *((first, *audit.arguments(entry)) if entry else ()),
     )
     wakes.changed(place.project_id)
@@ -167,22 +119,30 @@ async def record(
     if len(by_entity) != len(writes):
         raise db.Retry
     return [
-        _recorded(place, write.stack.entity, by_entity[write.stack.entity.uuid], forward[index], reverse[index])
+        _recorded(place, write.stack, by_entity[write.stack.entity.uuid], forward[index], reverse[index])
         for index, write in enumerate(writes)
     ]
 
 
+def _list_version(writes: Sequence[LayerWrite]) -> int:
+    versions = {write.stack.list_version for write in writes}
+    if len(versions) != 1:
+        raise db.Retry
+    return versions.pop()
+
+
 def _recorded(
-    place: Place, entity: Entity, row: db.Record, forward: dict[str, Value], reverse: dict[str, Value]
+    place: Place, stack: Stack, row: db.Record, forward: dict[str, Value], reverse: dict[str, Value]
 ) -> Recorded:
+    entity, places = stack.entity, stack.places
     change = Change(
         version=row["version"],
         entity=entity,
         entity_version=row["entity_version"],
         generation_uuid=place.generation_uuid,
         env_uuid=place.env_uuid,
-        forward=forward,
-        reverse=reverse,
+        forward=places.mask_flat(forward),
+        reverse=places.mask_flat(reverse),
         origin=place.origin,
         actor=place.actor,
         created_at=row["created_at"],
@@ -246,14 +206,16 @@ async def version_at(project_id: int, time: datetime) -> int | None:
 
 
 def from_row(project_id: int, row: db.Record) -> Change:
+    """Return a change as readers see it."""
+    places = protection(row["globs"]).of(row["kind"])
     return Change(
         version=row["version"],
         entity=Entity(project_id, row["entity_uuid"], row["kind"], row["key"]),
         entity_version=row["entity_version"],
         generation_uuid=row["generation_uuid"],
         env_uuid=row["env_uuid"],
-        forward=flat(row["forward"]),
-        reverse=flat(row["reverse"]),
+        forward=places.mask_flat(flat(row["forward"])),
+        reverse=places.mask_flat(flat(row["reverse"])),
         origin=Origin(row["origin"]),
         actor=row["actor"],
         created_at=row["created_at"],
@@ -317,8 +279,8 @@ class LayerHistory:
 
     entity_uuid: UUID
     generation_uuid: UUID
-    reverse: dict[str, Value]
-    layer_reverse: dict[str, Value] | None
+    reverse: Mapping[str, Value]
+    layer_reverse: Mapping[str, Value] | None
 
 
 async def since(
@@ -343,3 +305,19 @@ async def since(
         )
         for row in rows
     ]
+
+
+def sealed(stack: Stack, later: Sequence[LayerHistory]) -> Iterator[LayerHistory]:
+    """Yield what happened to a stack's layers with references in the place of protected values, as the stack has."""
+    places = stack.places
+    if not places.patterns:
+        yield from later
+        return
+    sealer = Sealer(stack.entity.project_id, stack.entity.uuid)
+    for history in later:
+        undone = history.layer_reverse
+        yield replace(
+            history,
+            reverse=sealer.flat(places, history.reverse),
+            layer_reverse=None if undone is None else sealer.layer_flat(places, undone),
+        )

@@ -8,6 +8,7 @@ from uuid import UUID
 from app.domain.model import EnvStatus
 from app.storage import db
 from app.storage.environments import ACTIVE
+from app.storage.protections import in_force
 
 _BY: Final = {
     "production": "env.env_type = 'production' AND $2::text IS NULL",
@@ -19,9 +20,10 @@ _BY: Final = {
 # The layers' data is read only if they are not the ones that the caller has merged already.
 _STATEMENT: Final = """
 SELECT env.uuid AS env_uuid, env.status, gen.uuid AS generation_uuid,
-       stack.versions, stack.in_sight, contents.forms, contents.data
+       stack.versions, stack.in_sight, list.globs, contents.forms, contents.data
 FROM environment env
 JOIN generation gen ON gen.project_id = env.project_id AND gen.uuid = env.head_uuid
+CROSS JOIN LATERAL (SELECT {globs} AS globs) list
 LEFT JOIN LATERAL (
     SELECT array_agg(layer.version ORDER BY array_position(gen.path, layer.generation_uuid)) AS versions,
            $3 <> 'user' OR gen.filter_uuid IS NULL OR bool_or(
@@ -33,14 +35,16 @@ LEFT JOIN LATERAL (
     SELECT array_agg(layer.form ORDER BY array_position(gen.path, layer.generation_uuid)) AS forms,
            array_agg(layer.data::text ORDER BY array_position(gen.path, layer.generation_uuid)) AS data
     FROM layer WHERE layer.project_id = $1 AND layer.generation_uuid = ANY (gen.path) AND layer.entity_uuid = {entity}
-      AND (gen.uuid IS DISTINCT FROM $5::uuid OR stack.versions IS DISTINCT FROM $6::bigint[])
+      AND (gen.uuid IS DISTINCT FROM $5::uuid OR stack.versions IS DISTINCT FROM $6::bigint[]
+           OR list.globs IS DISTINCT FROM $7::text[])
 ) contents ON true
 WHERE env.project_id = $1 AND {by}
 ORDER BY env.status = 'archived', env.updated_at DESC LIMIT 1
 """
 _ENTITY: Final = "(SELECT uuid FROM entity WHERE project_id = $1 AND kind = $3 AND key = $4)"
 _STATEMENTS: Final = {
-    name: _STATEMENT.replace("{by}", condition).replace("{entity}", _ENTITY) for name, condition in _BY.items()
+    name: _STATEMENT.replace("{by}", condition).replace("{entity}", _ENTITY).replace("{globs}", in_force())
+    for name, condition in _BY.items()
 }
 
 
@@ -55,7 +59,7 @@ class ActiveOf:
 class Current:
     """A document's layers on the path of an environment's head, uppermost ancestor first.
 
-    ``layers`` (form, data) is None where they are those whose versions the caller gave.
+    ``layers`` (form, data) is None where they are those whose versions the caller gave, under the same ``globs``.
     """
 
     env_uuid: UUID
@@ -63,6 +67,7 @@ class Current:
     generation_uuid: UUID
     layer_versions: list[int]
     in_sight: bool
+    globs: list[str] | None
     layers: Sequence[tuple[str, str | None]] | None
 
 
@@ -73,6 +78,7 @@ async def read(
     key: str,
     known_generation: UUID | None,
     known_versions: list[int] | None,
+    known_globs: list[str] | None,
 ) -> Current | None:
     """Return the document's layers in one statement; None if there is no such environment.
 
@@ -80,7 +86,9 @@ async def read(
     one, or None for production.
     """
     by, argument = _named(environment)
-    row = await db.fetchrow(_STATEMENTS[by], project_id, argument, kind, key, known_generation, known_versions)
+    row = await db.fetchrow(
+        _STATEMENTS[by], project_id, argument, kind, key, known_generation, known_versions, known_globs
+    )
     if row is None:
         return None
     forms = row["forms"]
@@ -90,6 +98,7 @@ async def read(
         generation_uuid=row["generation_uuid"],
         layer_versions=row["versions"] or [],
         in_sight=bool(row["in_sight"]),
+        globs=row["globs"],
         layers=list(zip(forms, row["data"], strict=True)) if forms else None,
     )
 

@@ -1,7 +1,7 @@
 """Layers: reading the stacks that documents are resolved from. Writing them is ``changes.record``'s work."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
@@ -9,10 +9,14 @@ from app.domain.carrying import NO_LAYER, LineLayer, base_of
 from app.domain.layers import resolve, version_tag
 from app.domain.model import Document, Entity, Generation
 from app.domain.patch import NOTHING, REMOVE, Patch, Replace, from_json, to_json
+from app.domain.protected import NOTHING_PROTECTED, Places, Protection, protection
+from app.domain.sealing import seal_base
 from app.domain.values import MISSING, State
 from app.storage import db
 from app.storage.codec import dumps, loads
 from app.storage.lookups import keyed
+from app.storage.protections import IN_FORCE
+from app.storage.sealed import Found, Sealer
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +36,69 @@ class Layer:
     data: str | None
     version: int
     base: str | None = None
+    sealed: Patch | None = None
+    sealed_base: Patch | None = None
 
     @property
     def patch(self) -> Patch:
-        return patch_of(self.form, self.data)
+        """What the layer says, with references in the place of protected values."""
+        return patch_of(self.form, self.data) if self.sealed is None else self.sealed
 
     def carrying(self, parent: State) -> LineLayer:
         """Return the layer with its base. One that was never told has seen what ``parent`` shows now."""
         patch = self.patch
+        if self.sealed_base is not None:
+            return LineLayer(patch, self.sealed_base)
         return LineLayer(patch, patch_of("patch", self.base) if self.base else base_of(patch, parent))
+
+    def with_references(self, patch: Patch, places: Places, sealer: Sealer) -> "Layer":
+        """Return the layer with ``patch`` as what it says, and its base without protected values, too."""
+        base = seal_base(places, patch_of("patch", self.base), sealer.keep) if self.base else None
+        return replace(self, sealed=patch, sealed_base=base)
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
     """The layers of one entity on the path of one generation, uppermost ancestor first.
 
-    ``in_sight`` is False for a user that a filtered fork left outside.
+    ``in_sight`` is False for a user that a filtered fork left outside. ``protection`` is what is in force in the
+    generation, after ``list_version`` changes of lists; ``found`` are values that are stored as they are, in the
+    place of which the stack has references already.
     """
 
     entity: Entity
     generation_uuid: UUID
     layers: Sequence[Layer] = field(default_factory=tuple)
     in_sight: bool = True
+    protection: Protection = NOTHING_PROTECTED
+    list_version: int = 0
+    found: Sequence[Found] = ()
+
+    def under(self, wanted: Protection) -> "Stack":
+        """Return the stack with the places protected that ``wanted`` names."""
+        return self if wanted == self.protection else self._sealed(wanted)
+
+    def _sealed(self, wanted: Protection) -> "Stack":
+        places = wanted.of(self.entity.kind)
+        if not places.patterns:
+            return replace(self, protection=wanted)
+        sealer = Sealer(self.entity.project_id, self.entity.uuid)
+        raw = [patch_of(layer.form, layer.data) for layer in self.layers]
+        layers = [
+            layer.with_references(patch, places, sealer)
+            for layer, patch in zip(self.layers, sealer.patches(places, raw), strict=True)
+        ]
+        return replace(self, layers=layers, protection=wanted, found=tuple(sealer.found.values()))
+
+    @property
+    def places(self) -> Places:
+        """What is protected in documents like this one."""
+        return self.protection.of(self.entity.kind)
+
+    @property
+    def seen(self) -> State:
+        """The document as readers see it."""
+        return self.places.mask(self.state)
 
     @property
     def state(self) -> State:
@@ -61,7 +106,7 @@ class Stack:
 
     @property
     def version(self) -> str:
-        return version_tag(self.generation_uuid, [layer.version for layer in self.layers])
+        return version_tag(self.generation_uuid, [layer.version for layer in self.layers], self.protection.tag)
 
     @property
     def own(self) -> Layer | None:
@@ -86,15 +131,16 @@ class Stack:
 
     def document(self) -> Document:
         """Return the stack as the document that readers see."""
-        own = self.own
+        own, state, places = self.own, self.state, self.places
         patch = own.patch if own else NOTHING
         return Document(
             entity=self.entity,
             generation_uuid=self.generation_uuid,
-            state=self.state,
+            state=places.mask(state),
             version=self.version,
             layer_uuid=self.layers[-1].uuid if self.layers else None,
-            overrides=to_json(patch) if self.above else to_json(NOTHING),
+            overrides=places.mask_flat(to_json(patch)) if self.above else to_json(NOTHING),
+            protected=places.pointers(state),
         )
 
 
@@ -146,7 +192,7 @@ SHOWN: Final = (
 
 STACK_COLUMNS: Final = (
     "entity.uuid AS entity_uuid, entity.kind, entity.key, gen.uuid AS gen_uuid, layer.uuid AS layer_uuid,"
-    f" layer.generation_uuid, layer.form, layer.data, layer.version, {IN_SIGHT} AS in_sight"
+    f" layer.generation_uuid, layer.form, layer.data, layer.version, {IN_SIGHT} AS in_sight, {IN_FORCE}"
 )
 LAYERS_ON_PATH: Final = keyed(
     "layer",
@@ -158,12 +204,13 @@ BY_DEPTH: Final = "array_position(gen.path, layer.generation_uuid)"
 
 def group(project_id: int, rows: Iterable[db.Record]) -> dict[tuple[UUID, UUID], Stack]:
     """Group rows that are ordered by depth into stacks, keyed by (generation, entity)."""
-    heads: dict[tuple[UUID, UUID], tuple[Entity, bool]] = {}
+    heads: dict[tuple[UUID, UUID], Stack] = {}
     layers: dict[tuple[UUID, UUID], list[Layer]] = {}
     for row in rows:
         at = (row["gen_uuid"], row["entity_uuid"])
         if at not in heads:
-            heads[at] = (Entity(project_id, row["entity_uuid"], row["kind"], row["key"]), row["in_sight"])
+            entity = Entity(project_id, row["entity_uuid"], row["kind"], row["key"])
+            heads[at] = Stack(entity, at[0], (), row["in_sight"], protection(row["globs"]), row["list_version"])
             layers[at] = []
         if row["layer_uuid"] is not None:
             layers[at].append(
@@ -176,7 +223,8 @@ def group(project_id: int, rows: Iterable[db.Record]) -> dict[tuple[UUID, UUID],
                     row.get("base"),
                 )
             )
-    return {at: Stack(entity, at[0], tuple(layers[at]), seen) for at, (entity, seen) in heads.items()}
+    stacks = {at: replace(head, layers=tuple(layers[at])) for at, head in heads.items()}
+    return {at: stack._sealed(stack.protection) if stack.protection.globs else stack for at, stack in stacks.items()}
 
 
 async def stacks(project_id: int, keys: Sequence[DocumentKey]) -> list[Stack | None]:
@@ -198,7 +246,11 @@ async def stacks(project_id: int, keys: Sequence[DocumentKey]) -> list[Stack | N
 
 
 # A generation on the line that the caller names, which may be a former one (``generations.at_version``).
-_GIVEN: Final = "(SELECT $1::integer AS project_id, $2::uuid AS uuid, $3::uuid[] AS path, $4::uuid AS filter_uuid) gen"
+# What is protected there is what is protected in the generation now.
+_GIVEN: Final = (
+    "(SELECT $1::integer AS project_id, $2::uuid AS uuid, $3::uuid[] AS path, $4::uuid AS filter_uuid,"
+    " (SELECT known.ancestors FROM generation known WHERE known.project_id = $1 AND known.uuid = $2) AS ancestors) gen"
+)
 
 
 async def stack_on(generation: Generation, kind: str, key: str) -> Stack | None:

@@ -2,23 +2,48 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from app.domain.model import Entity, Environment, Generation
 from app.domain.patch import Patch, to_json
-from app.storage import db, environments, generations
+from app.domain.protected import NOTHING_PROTECTED, Places, Protection
+from app.storage import db, environments, generations, protections
 from app.storage.codec import dumps
-from app.storage.layers import Layer
+from app.storage.layers import Layer, patch_of
 from app.storage.lookups import entity_of, keyed
+from app.storage.sealed import Sealer
+
+_NO_PLACES: Final = NOTHING_PROTECTED.of("")
 
 
 @dataclass(frozen=True, slots=True)
 class LineLayers:
-    """One entity's layers on a line, uppermost first, below what ``root`` has of it (None: nothing)."""
+    """One entity's layers on a line, uppermost first, below what ``root`` has of it (None: nothing).
+
+    ``places`` are protected in the line.
+    """
 
     entity: Entity
     root: Layer | None
     layers: Sequence[Layer]
+    places: Places = _NO_PLACES
+
+    def under(self, line: Protection, root: Protection) -> "LineLayers":
+        """Return the layers with references for what is protected in the line, and at the root."""
+        if not line.active:
+            return self
+        places, sealer = line.of(self.entity.kind), Sealer(self.entity.project_id, self.entity.uuid)
+        raw = [patch_of(layer.form, layer.data) for layer in (*([self.root] if self.root else ()), *self.layers)]
+        patches = sealer.patches(places, raw)[len(raw) - len(self.layers) :]
+        layers = [
+            layer.with_references(patch, places, sealer) for layer, patch in zip(self.layers, patches, strict=True)
+        ]
+        top = self.root
+        if top is not None:
+            at_root = root.of(self.entity.kind)
+            top = top.with_references(sealer.patches(at_root, raw[:1])[0], at_root, sealer)
+        return LineLayers(self.entity, top, layers, places)
 
 
 def fingerprint(found: Sequence[LineLayers]) -> frozenset[tuple[UUID, UUID, int]]:
@@ -58,7 +83,9 @@ async def layers_of(root_uuid: UUID, line: Sequence[Generation]) -> list[LineLay
         found.setdefault(uuid, []).append(
             Layer(row["uuid"], row["generation_uuid"], row["form"], row["data"], row["version"], row["base"])
         )
-    return [_split(entities[uuid], layers, root_uuid) for uuid, layers in found.items()]
+    lowest = max(line, key=lambda generation: len(generation.ancestors))
+    protected = await protections.of(lowest.project_id, lowest.uuid), await protections.of(lowest.project_id, root_uuid)
+    return [_split(entities[uuid], layers, root_uuid).under(*protected) for uuid, layers in found.items()]
 
 
 def _split(entity: Entity, layers: Sequence[Layer], root_uuid: UUID) -> LineLayers:

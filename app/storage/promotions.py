@@ -1,20 +1,24 @@
 """Promotion requests and approvals of them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from uuid import UUID
 
+from app.domain.pointer import parse_pointer
 from app.domain.promotion import (
     Approver,
     CarriedChange,
     Checks,
     DocumentConflict,
+    DocumentResolution,
     Plan,
     Promotion,
     PromotionStatus,
 )
-from app.storage import db, typed
+from app.domain.protected import Protection
+from app.domain.values import MISSING, State
+from app.storage import db, protections, typed
 
 _COLUMNS: Final = (
     "promotion.project_id, promotion.uuid, promotion.env_uuid, promotion.status, promotion.plan, promotion.checks,"
@@ -28,8 +32,27 @@ _COLUMNS: Final = (
 )
 
 
-def from_row(row: db.Record) -> Promotion:
-    """Return the promotion of a row."""
+def from_row(row: db.Record, protected: Protection) -> Promotion:
+    """Return the promotion of a row, with markers where a value was kept before its place was protected."""
+    return masked(_from_row(row), protected) if protected.active else _from_row(row)
+
+
+def masked(found: Promotion, protected: Protection) -> Promotion:
+    """Return the promotion with markers for values at protected places that are not sealed."""
+
+    def mask(item: DocumentConflict | CarriedChange | DocumentResolution, state: State) -> State:
+        return state if state is MISSING else protected.of(item.kind).mask_plain(parse_pointer(item.path), state)
+
+    conflicts = [
+        replace(item, base=mask(item, item.base), ours=mask(item, item.ours), theirs=mask(item, item.theirs))
+        for item in found.conflicts
+    ]
+    carried = [replace(item, ours=mask(item, item.ours), result=mask(item, item.result)) for item in found.carried]
+    resolutions = [replace(item, state=mask(item, item.state)) for item in found.plan.resolutions]
+    return replace(found, conflicts=conflicts, carried=carried, plan=replace(found.plan, resolutions=resolutions))
+
+
+def _from_row(row: db.Record) -> Promotion:
     return Promotion(
         project_id=row["project_id"],
         uuid=row["uuid"],
@@ -62,7 +85,7 @@ async def get(project_ids: Iterable[int], uuid: UUID) -> Promotion | None:
     row = await db.fetchrow(
         f"SELECT {_COLUMNS} FROM promotion WHERE project_id = ANY ($1::int[]) AND uuid = $2", list(project_ids), uuid
     )
-    return from_row(row) if row else None
+    return from_row(row, await protections.everywhere(row["project_id"])) if row else None
 
 
 async def lock(project_id: int, uuid: UUID) -> Promotion | None:
@@ -78,7 +101,7 @@ async def open_of(project_id: int, env_uuid: UUID) -> Promotion | None:
         project_id,
         env_uuid,
     )
-    return from_row(row) if row else None
+    return from_row(row, await protections.everywhere(row["project_id"])) if row else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +132,8 @@ async def list_page(
         wanted.ended,
         offset,
     )
-    return [from_row(row) for row in rows]
+    protected = await protections.everywhere(project_id)
+    return [from_row(row, protected) for row in rows]
 
 
 def sort_key(promotion: Promotion) -> tuple[int, str]:

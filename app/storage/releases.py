@@ -7,10 +7,13 @@ from typing import Final
 from uuid import UUID
 
 from app.domain.model import Entity
+from app.domain.protected import protection
 from app.domain.values import MISSING, State
 from app.storage import db
 from app.storage.codec import dumps, loads
 from app.storage.lookups import entity_of
+from app.storage.protections import OF_ROOT
+from app.storage.sealed import Sealer
 
 CHUNK: Final = 500
 _COLUMNS: Final = (
@@ -40,7 +43,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class ReleasedEntity:
-    """What a release made of one document."""
+    """What a release made of one document, with references in the place of protected values."""
 
     entity: Entity
     before: State
@@ -131,7 +134,8 @@ async def entities_of(
 ) -> list[ReleasedEntity]:
     """Return up to ``limit`` of the documents that a release touched, by kind and key."""
     rows = await db.fetch(
-        "SELECT entity.uuid, entity.kind, entity.key, touched.before, touched.after FROM release_entity touched"
+        f"SELECT entity.uuid, entity.kind, entity.key, touched.before, touched.after, {OF_ROOT} AS globs"
+        " FROM release_entity touched"
         f" {entity_of('touched')} WHERE touched.project_id = $1 AND touched.release_uuid = $2"
         " AND ($3::text IS NULL OR (entity.kind, entity.key) > ($3, $4::text))"
         " ORDER BY entity.kind, entity.key LIMIT $5",
@@ -140,12 +144,13 @@ async def entities_of(
         *(after or (None, None)),
         limit,
     )
-    return [
-        ReleasedEntity(
-            Entity(project_id, row["uuid"], row["kind"], row["key"]), _state(row["before"]), _state(row["after"])
-        )
-        for row in rows
-    ]
+    return [_touched(Entity(project_id, row["uuid"], row["kind"], row["key"]), row) for row in rows]
+
+
+def _touched(entity: Entity, row: db.Record) -> ReleasedEntity:
+    places, sealer = protection(row["globs"]).of(entity.kind), Sealer(entity.project_id, entity.uuid)
+    before, after = (sealer.state(places, _state(row[name])) for name in ("before", "after"))
+    return ReleasedEntity(entity, before, after)
 
 
 def _state(text: str | None) -> State:

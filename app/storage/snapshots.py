@@ -35,7 +35,7 @@ WITH stack AS MATERIALIZED (
 )
 SELECT (SELECT count(*) FROM copied) AS copied, entity.uuid AS entity_uuid, entity.kind, entity.key,
        gen.uuid AS gen_uuid, layer.uuid AS layer_uuid, layer.generation_uuid, layer.form, layer.data, layer.version,
-       true AS in_sight
+       true AS in_sight, NULL::text[] AS globs, 0 AS list_version
 FROM generation gen
 LEFT JOIN stack ON NOT stack.is_plain
 LEFT {entity_of("stack")}

@@ -111,6 +111,7 @@ class RolloutHealth(Table, tablename="rollout_health"):
 class ProjectCounter(Table, tablename="project_counter"):
     project_id = Integer(primary_key=True)
     version = BigInt()
+    protection = BigInt()
 
 
 class Member(Table, tablename="member"):
@@ -364,3 +365,49 @@ class Idempotency(Table, tablename="idempotency"):
     answer = Text(null=True, secret=True)
     created_at = Timestamptz()
     expires_at = Timestamptz()
+
+
+class Protection(Table, tablename="protection"):
+    project_id = Integer()
+    generation_uuid = UUID(primary_key=True)
+    globs = Array(base_column=Text())
+    version = BigInt()
+
+
+class DataKey(Table, tablename="data_key"):
+    project_id = Integer()
+    number = Integer(primary_key=True)
+    wrapped = Bytea(secret=True)
+    created_at = Timestamptz()
+
+
+class Secret(Table, tablename="secret"):
+    project_id = Integer()
+    uuid = UUID(primary_key=True)
+    entity_uuid = UUID()
+    env_uuid = UUID()
+    path = Text()
+    key_number = Integer()
+    sealed = Bytea(secret=True)
+    digest = Bytea(secret=True)
+    created_at = Timestamptz()
+
+
+class ProtectedMiss(Table, tablename="protected_miss"):
+    project_id = Integer()
+    id = BigInt(primary_key=True)
+    field_hash = Bytea()
+    principal_uuid = UUID()
+    missed_at = Timestamptz()
+
+
+class ProtectionSweep(Table, tablename="protection_sweep"):
+    project_id = Integer(primary_key=True)
+    list_version = BigInt()
+    stage = Text()
+    floor = BigInt()
+    started = BigInt()
+    depth = Integer(null=True)
+    generation_uuid = UUID(null=True)
+    entity_uuid = UUID(null=True)
+    change_version = BigInt()

@@ -57,7 +57,12 @@ OPERATION_OF: dict[Action, Operation] = {
     Action.WRITE_DOCUMENT: Operation.WRITE,
 }
 
-BESIDE = {Operation.PASS_FREEZE, Operation.APPROVE, Operation.REPORT_HEALTH}
+BESIDE = {
+    Operation.PASS_FREEZE,
+    Operation.APPROVE,
+    Operation.REPORT_HEALTH,
+    *(Operation.SHORTEN_PROTECTED, Operation.DECRYPT, Operation.CHECK_PROTECTED),
+}
 """Operations that no request is, but a part of one."""
 
 PUBLIC = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh")}

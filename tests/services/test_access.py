@@ -49,7 +49,7 @@ Function = Callable[..., Awaitable[object]]
 
 INSIDE = set(
     "access branching cache calls carried carrying_out checking failures idempotency identity operation operator"
-    " project_settings publishing recording resolution roster swap tokens writing".split()
+    " project_settings protecting publishing recording resolution roster swap tokens writing".split()
 )
 """Modules that services are made of; they are called by who was let in already, or by who asks to be let in."""
 
