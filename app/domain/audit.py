@@ -67,7 +67,6 @@ class Action(StrEnum):
     PROMOTE = "promote"
     ADVANCE_CANARY = "advance_canary"
     ABORT_CANARY = "abort_canary"
-    APPROVE_CANARY_STEP = "approve_canary_step"
     REPORT_CANARY_HEALTH = "report_canary_health"
     APPROVE_PROMOTION = "approve_promotion"
     REJECT_PROMOTION = "reject_promotion"

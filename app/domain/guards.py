@@ -141,16 +141,19 @@ def _shown(metric: Metric, value: Fraction) -> str:
     return f"{float(value * 100):.4g} %" if metric is Metric.ERROR_RATE else f"{float(value):.4g} ms"
 
 
-def check_report(requests: int, errors: int, latency_ms: int | Decimal | None) -> None:
-    """Raise ValidationFailed unless that can be what was measured of one side."""
+def check_report(requests: int, errors: int, latency_ms: object) -> int | Decimal | None:
+    """Return the latency of a report that can be what was measured of one side. Raises ValidationFailed."""
     if not 1 <= requests <= MAX_REQUESTS:
         raise ValidationFailed(f"'requests' is a whole number from 1 to {MAX_REQUESTS:,}.", field="requests")
     if not 0 <= errors <= requests:
         raise ValidationFailed("'errors' is a whole number from 0 to the number of requests.", field="errors")
-    if latency_ms is not None and not 0 <= latency_ms <= MAX_LATENCY_MS:
-        raise ValidationFailed(
-            f"'latency_p99_ms' is a number of milliseconds from 0 to {MAX_LATENCY_MS:,}.", field="latency_p99_ms"
-        )
+    if latency_ms is None:
+        return None
+    if isinstance(latency_ms, int | Decimal) and not isinstance(latency_ms, bool) and 0 <= latency_ms <= MAX_LATENCY_MS:
+        return latency_ms
+    raise ValidationFailed(
+        f"'latency_p99_ms' is a number of milliseconds from 0 to {MAX_LATENCY_MS:,}.", field="latency_p99_ms"
+    )
 
 
 def check_guards(guards: list[Guard]) -> list[Guard]:

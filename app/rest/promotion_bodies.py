@@ -1,6 +1,7 @@
 """Bodies of promotions and releases (reference guide, "Promotion"; ``rest.md``)."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from app.domain import names
 from app.domain.errors import BadRequest, ValidationFailed
+from app.domain.guards import Guard, Metric
 from app.domain.json_text import check_storable
 from app.domain.model import PROJECT_KEY, PROJECT_KIND, Strategy
 from app.domain.pointer import format_pointer, parse_path
@@ -69,6 +71,21 @@ def _document(kind: str, key: str | None) -> tuple[str, str]:
     return kind, names.check_key(kind, key)
 
 
+class GuardBody(Body):
+    """A metric above whose `threshold` a canary is aborted: a share of requests, milliseconds, or where it is
+    `relative` so many times production's."""
+
+    metric: Metric
+    threshold: Any
+    relative: bool = False
+
+    def guard(self) -> Guard:
+        """Return what the service needs to know. Raises ValidationFailed."""
+        if not isinstance(self.threshold, int | Decimal) or isinstance(self.threshold, bool):
+            raise ValidationFailed("A threshold is a number.", field="guards")
+        return Guard(self.metric, self.threshold, self.relative)
+
+
 class PromoteRequest(Body):
     """`instant: true` means the strategy `immediate`, `false` `blue_green`.
 
@@ -79,6 +96,7 @@ class PromoteRequest(Body):
     strategy: Strategy | None = None
     instant: bool | None = None
     rollout_steps: list[Any] | None = None
+    guards: list[GuardBody] | None = None
     paths: list[PathsBody | str] | None = None
     resolutions: list[ResolutionBody] | None = None
     message: str | None = None
@@ -96,6 +114,7 @@ class PromoteRequest(Body):
             resolutions=resolutions(self.resolutions),
             message=self.message,
             override_freeze=self.override_freeze,
+            guards=None if self.guards is None else [guard.guard() for guard in self.guards],
         )
 
     def _strategy(self) -> Strategy:

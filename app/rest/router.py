@@ -13,6 +13,7 @@ from app.rest.accounts import account_routes, public_routes
 from app.rest.active_environment import active_environment_routes
 from app.rest.audit import audit_routes
 from app.rest.body import BodyReader
+from app.rest.canaries import canary_routes
 from app.rest.checkpoints import checkpoint_routes
 from app.rest.comparison import comparison_routes
 from app.rest.context import admit
@@ -60,6 +61,7 @@ def rest_routes() -> list[Router]:
             promotion_routes(),
             release_routes(),
             freeze_routes(),
+            canary_routes(),
         ],
         before_request=admit,
         security=[{"bearer": []}],

@@ -1,4 +1,4 @@
-"""Canary rollouts as people steer them: advance, abort, approve a step, report health (semantics §4)."""
+"""Canary rollouts as people steer them: advance, abort, approve, report health (semantics §4)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from app.domain.guards import Side, check_report
 from app.domain.jobs import JobKind
 from app.domain.model import Actor, Environment, EnvStatus
 from app.domain.policy import Operation
-from app.domain.promotion import DocumentResolution, Promotion, PromotionStatus
+from app.domain.promotion import CarriedChange, DocumentResolution, Promotion, PromotionStatus, changed_since
 from app.domain.promotion_errors import NothingToApprove, NotRollingOut, RolloutHeld
 from app.domain.values import Value
 from app.services import access, jobs, rollouts, stepping
@@ -102,7 +102,7 @@ async def abort(
     """End a rollout: the weight is what it was before it began, and the environment ``ready``.
 
     With ``mark_failed`` it is a ``draft``, which has to be checked again. Production was not touched. Raises
-    EnvironmentNotFound, NotRollingOut, ValidationFailed, Forbidden.
+    EnvironmentNotFound, NotRollingOut, EnvironmentArchived, ValidationFailed, Forbidden.
     """
     if reason is not None and len(reason) > MAX_REASON:
         raise ValidationFailed(f"A reason has at most {MAX_REASON:,} characters.", field="reason")
@@ -150,40 +150,37 @@ async def _locked(seen: Promotion) -> tuple[Environment, Promotion]:
     return environment, request
 
 
-@operation(Action.APPROVE_CANARY_STEP)
-async def approve(actor: Actor, env_uuid: UUID, project_id: int | None = None) -> Standing:
-    """Approve what a rollout brings to production, where that changed since it was approved, else its present step.
-
-    Raises EnvironmentNotFound, NotRollingOut, RolloutMoved, NothingToApprove, SelfApprovalForbidden, Forbidden.
-    """
-    seen = await access.environment_by_uuid(actor, env_uuid, Operation.APPROVE, project_id)
-    return await _approve(actor, await stepping.under_way(seen))
-
-
 @db.atomic(statement_timeout=TIMEOUT)
-async def _approve(actor: Actor, seen: Promotion) -> Standing:
+async def approve_step(actor: Actor, seen: Promotion) -> tuple[Promotion, list[CarriedChange]]:
+    """Approve what a rollout brings to production, where approvals of that are lacking, else its present step.
+
+    Returns the request, and what it carries otherwise than when it was seen: then nothing is approved. Raises
+    NotRollingOut, RolloutMoved, NothingToApprove, SelfApprovalForbidden.
+    """
     held = await stepping.hold(seen)
     request, rollout = held.request, held.rollout
     approvals.check_approver(actor.account_uuid, request.account_uuid, await editors(held.prepared))
-    step = 0
-    if held.lacking is None:
-        asks = rollout.plan[rollout.progress.step].approval and not rollout.progress.approved
-        if not asks:
-            raise NothingToApprove
-        step = rollout.progress.step + 1
-    await promotions.approve(request, actor.account_uuid, actor.name, step)
+    if request.content_hash != seen.content_hash:
+        await record(rollout.environment, {"promotion_id": str(request.uuid), "held": "approvals"})
+        return request, changed_since(seen.carried, request.carried)
+    await promotions.approve(request, actor.account_uuid, actor.name, _lacking(held))
     await jobs.enqueue(JobKind.TEND_ROLLOUT, project_id=request.project_id)
-    facts: dict[str, Value] = {"promotion_id": str(request.uuid), "step": step}
+    facts: dict[str, Value] = {"promotion_id": str(request.uuid), "step": rollout.progress.step + 1}
     await publish(
-        request.project_id,
-        EventType.PROMOTION_APPROVED,
-        env_uuid=request.env_uuid,
-        subject=request.uuid,
-        data={"step": step, "required_approvals": request.required_approvals},
+        request.project_id, EventType.PROMOTION_APPROVED, env_uuid=request.env_uuid, subject=request.uuid, data=facts
     )
     await record(rollout.environment, facts)
-    now = await rollouts.look(rollout.environment, request)
-    return rollouts.standing(now, rollout.position.weight)
+    return await promotions.get([request.project_id], request.uuid) or request, []
+
+
+def _lacking(held: Held) -> int:
+    """Return what an approval would be of: 0 for all that is carried, else the number of a step, from 1."""
+    if held.lacking is not None:
+        return 0
+    step = held.rollout.progress.step
+    if not held.rollout.plan[step].approval or held.rollout.progress.approved:
+        raise NothingToApprove
+    return step + 1
 
 
 @operation(Action.REPORT_CANARY_HEALTH)
@@ -201,7 +198,7 @@ async def report(
     A guard that fails by it makes the server abort the rollout. Raises EnvironmentNotFound, NotRollingOut,
     ValidationFailed, Forbidden.
     """
-    check_report(requests, errors, latency_p99_ms)
+    latency_p99_ms = check_report(requests, errors, latency_p99_ms)
     seen = await access.environment_by_uuid(actor, env_uuid, Operation.REPORT_HEALTH, project_id)
     return await _report(await stepping.under_way(seen), side, requests, errors, latency_p99_ms)
 

@@ -16,7 +16,7 @@ from app.domain.policy import Operation
 from app.domain.promotion import CarriedChange, DocumentConflict, Promotion, PromotionStatus
 from app.domain.promotion_errors import PromotionNotFound, PromotionNotPending
 from app.domain.values import MISSING, State, Value
-from app.services import access, recording
+from app.services import access, canaries, recording
 from app.services.carried import Prepared, bound, prepare
 from app.services.carrying_out import carry_out, unfrozen
 from app.services.checking import as_status, check, editors, settle_status
@@ -121,12 +121,16 @@ async def approve(
 ) -> Decision:
     """Approve a pending request, named itself or by its environment; with the last approval it is carried out.
 
-    Where none is needed, its requester may make the blue-green switch. All checks run again. Raises
-    PromotionNotFound, PromotionNotPending, SelfApprovalForbidden, ProductionFrozen, Forbidden.
+    Where none is needed, its requester may make the blue-green switch. All checks run again. Of one that rolls out,
+    the step that it stands at is approved. Raises PromotionNotFound, PromotionNotPending, NothingToApprove,
+    SelfApprovalForbidden, ProductionFrozen, Forbidden.
     """
     request = await _named(actor, promotion_uuid, env_uuid, project_id)
-    op = Operation.APPROVE if request.required_approvals else Operation.PROMOTE
+    rolling = request.status is PromotionStatus.ROLLING_OUT
+    op = Operation.APPROVE if request.required_approvals or rolling else Operation.PROMOTE
     await access.authorize(actor, request.project_id, op, request.env_uuid)
+    if rolling:
+        return Decision(*await canaries.approve_step(actor, request))
     return await _approve(actor, request, override_freeze)
 
 

@@ -126,13 +126,10 @@ async def of_environment(environment: Environment) -> Rollout | None:
     return await look(environment, request)
 
 
-async def get(actor: Actor, env_uuid: UUID, project_id: int | None = None) -> Rollout:
-    """Return the rollout of an environment. Raises EnvironmentNotFound, NotRollingOut."""
+async def get(actor: Actor, env_uuid: UUID, project_id: int | None = None) -> tuple[Environment, Rollout | None]:
+    """Return an environment with its rollout, if it rolls out. Raises EnvironmentNotFound."""
     environment = await access.environment_by_uuid(actor, env_uuid, Operation.READ, project_id)
-    found = await of_environment(environment)
-    if found is None:
-        raise NotRollingOut(environment.status.value)
-    return found
+    return environment, await of_environment(environment)
 
 
 def standing(rollout: Rollout, previous_weight: int, *, early: bool = False) -> Standing:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from app.domain import canary, promotion
+from app.domain.errors import EnvironmentArchived
 from app.domain.events import EventType
 from app.domain.model import Actor, Environment, EnvStatus
 from app.domain.promotion import DocumentConflict, DocumentResolution, Promotion, PromotionStatus
@@ -39,7 +40,9 @@ class Held:
 
 
 async def under_way(environment: Environment) -> Promotion:
-    """Return the request that an environment rolls out under. Raises NotRollingOut."""
+    """Return the request that an environment rolls out under. Raises NotRollingOut, EnvironmentArchived."""
+    if environment.status is EnvStatus.ARCHIVED:
+        raise EnvironmentArchived(environment.uuid)
     request = None
     if environment.status is EnvStatus.ROLLING_OUT:
         request = await promotions.open_of(environment.project_id, environment.uuid)

@@ -24,6 +24,7 @@ from tests.operations.world import CALLS, PROJECT, Mutation, Rest, World
 SCHEMA = build_schema(schema_text())
 
 OPERATION_OF: dict[Action, Operation] = {
+    Action.ABORT_CANARY: Operation.PROMOTE,
     Action.ACCEPT_INVITATION: Operation.ACCEPT_INVITATION,
     Action.APPROVE_PROMOTION: Operation.PROMOTE,
     Action.NOTIFY: Operation.VALIDATE,
@@ -31,6 +32,7 @@ OPERATION_OF: dict[Action, Operation] = {
     Action.REBASE_ENVIRONMENT: Operation.REBASE,
     Action.ROLLBACK_RELEASE: Operation.ROLLBACK_RELEASE,
     Action.VALIDATE_ENVIRONMENT: Operation.VALIDATE,
+    Action.ADVANCE_CANARY: Operation.PROMOTE,
     Action.ARCHIVE_ENVIRONMENT: Operation.ARCHIVE,
     Action.BACKUP_PRODUCTION: Operation.BACKUP,
     Action.CHANGE_MEMBER: Operation.MANAGE_MEMBERS,
@@ -46,6 +48,7 @@ OPERATION_OF: dict[Action, Operation] = {
     Action.LIFT_FREEZE: Operation.MANAGE_FREEZES,
     Action.PIN_ENVIRONMENT: Operation.CHECKPOINT,
     Action.REMOVE_MEMBER: Operation.MANAGE_MEMBERS,
+    Action.REPORT_CANARY_HEALTH: Operation.REPORT_HEALTH,
     Action.RESTORE_PRODUCTION: Operation.RESTORE,
     Action.REVERT_CHANGES: Operation.WRITE,
     Action.REVOKE_API_KEY: Operation.MANAGE_KEYS,
@@ -60,7 +63,6 @@ OPERATION_OF: dict[Action, Operation] = {
 BESIDE = {
     Operation.PASS_FREEZE,
     Operation.APPROVE,
-    Operation.REPORT_HEALTH,
     *(Operation.SHORTEN_PROTECTED, Operation.DECRYPT, Operation.CHECK_PROTECTED),
 }
 """Operations that no request is, but a part of one."""
@@ -294,6 +296,8 @@ REST_READS = [
     Get("/api/sandbox/limits", query=_here),
     Get("/api/sandbox/events", query=_here),
     Get("/api/sandbox/freeze", query=_here),
+    Get("/api/sandbox/canary", query=_env),
+    Get("/api/sandbox/rollout", query=_env),
     Get("/api/generations/{project_id}/settings"),
 ]
 

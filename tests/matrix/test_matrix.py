@@ -10,7 +10,7 @@ import pytest
 
 from app.domain.policy import Operation
 from app.storage import db
-from tests.matrix.requests import REQUESTS, Request
+from tests.matrix.requests import REQUESTS, Change, Request
 from tests.matrix.stage import Stage
 from tests.matrix.verdict import DONE, agrees, expected, outcome
 from tests.operations.world import World
@@ -41,6 +41,8 @@ def test_the_matrix_is_large_enough(stage: Stage) -> None:
 async def _said(request: Request, world: World, *, done: bool) -> str:
     if request.changes and done:
         async with undone():
+            if isinstance(request, Change) and request.call.prepare is not None:
+                await request.call.prepare(world)
             answer = await request.send(world)
     else:
         answer = await request.send(world)

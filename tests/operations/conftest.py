@@ -9,7 +9,7 @@ import pytest
 from app.domain.model import Actor, Project
 from tests.conftest import Database
 from tests.doors import Headers, address, app, client, headers_of, owner
-from tests.operations.world import World
+from tests.operations.world import Mutation, Rest, World
 
 __all__ = ["address", "app", "client", "contents", "headers_of", "owner", "schema_owner", "world"]
 
@@ -17,10 +17,16 @@ Contents = dict[str, str]
 
 
 @pytest.fixture
-async def world(client: httpx.AsyncClient, owner: Headers, actor: Actor, project: Project) -> World:
-    """The owner's client, and something to do for every operation."""
+async def world(
+    client: httpx.AsyncClient, owner: Headers, actor: Actor, project: Project, request: pytest.FixtureRequest
+) -> World:
+    """The owner's client, and something to do for every operation, the one that the test is about above all."""
     client.headers.update(owner)
-    return await World.made(client, actor, project)
+    made = await World.made(client, actor, project)
+    call = request.node.callspec.params.get("call") if hasattr(request.node, "callspec") else None
+    if isinstance(call, Rest | Mutation) and call.prepare is not None:
+        await call.prepare(made)
+    return made
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A project in which every operation of both doors has something to do, and one request for each of them."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +11,9 @@ import httpx
 
 from app.domain.audit import Action
 from app.domain.model import Actor, Project, Role, Scope, Strategy
+from app.domain.promotion import DocumentResolution, PromotionStatus
+from app.domain.three_way import Side
+from app.domain.values import MISSING
 from app.services import (
     api_keys,
     backups,
@@ -105,6 +108,16 @@ async def _token_for(actor: Actor) -> str:
     return invited.token
 
 
+Prepare = Callable[[World], Awaitable[None]]
+"""Brings the world to where an operation has something to do, if it is not there from the beginning."""
+
+
+async def _roll_out(world: World) -> None:
+    options = PromoteOptions(Strategy.CANARY, resolutions=[DocumentResolution("page", "a", "/n", Side.THEIRS, MISSING)])
+    made = await promoting.promote(world.actor, world.env, options)
+    assert made.status is PromotionStatus.ROLLING_OUT
+
+
 @dataclass(frozen=True)
 class Rest:
     """A request of the REST door: what its route is called, and what it says."""
@@ -114,6 +127,7 @@ class Rest:
     action: Action
     body: Callable[[World], Any] = lambda _: None
     query: Callable[[World], Mapping[str, Any]] = lambda _: {}
+    prepare: Prepare | None = None
 
     @property
     def name(self) -> str:
@@ -278,6 +292,19 @@ REST = [
         lambda world: {"env_uuid": str(world.env), "resolutions": [THEIRS]},
     ),
     Rest("POST", "/api/sandbox/releases/{release_id}/rollback", Action.ROLLBACK_RELEASE, lambda _: {}),
+    *(
+        Rest("POST", f"/api/sandbox/{name}/{verb}", action, body, prepare=_roll_out)
+        for name in ("canary", "rollout")
+        for verb, action, body in (
+            ("advance", Action.ADVANCE_CANARY, lambda world: {"env_uuid": str(world.env)}),
+            ("abort", Action.ABORT_CANARY, lambda world: {"env_uuid": str(world.env), "reason": "Slow"}),
+            (
+                "report",
+                Action.REPORT_CANARY_HEALTH,
+                lambda world: {"env_uuid": str(world.env), "side": "environment", "requests": 9, "errors": 1},
+            ),
+        )
+    ),
 ]
 # Without a token there is nobody whose key it could be, and none outlives the token that it came with.
 UNKEYED = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh", "logout")}
@@ -291,6 +318,7 @@ class Mutation:
     action: Action
     input: Callable[[World], Input]
     selection: str = "__typename"
+    prepare: Prepare | None = None
 
     @property
     def query(self) -> str:

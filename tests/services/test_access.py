@@ -60,7 +60,13 @@ WITHOUT_PROJECT = {
     "projects.list_projects": Operation.LIST_PROJECTS,
     "projects.memberships": Operation.LIST_PROJECTS,
 }
-CALLED_INSIDE = {"checkpoints.snapshot_beside", "freezes.check", "freezes.record_passing", "stepping.finish"}
+CALLED_INSIDE = {
+    "checkpoints.snapshot_beside",
+    "freezes.check",
+    "freezes.record_passing",
+    "stepping.finish",
+    "canaries.approve_step",
+}
 
 READS = (
     "backups.list_backups checkpoints.list_checkpoints checkpoints.snapshot comparison.diff"
@@ -110,7 +116,6 @@ OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
     "notifying.notify": Operation.VALIDATE,
     "canaries.abort": Operation.PROMOTE,
     "canaries.advance": Operation.PROMOTE,
-    "canaries.approve": Operation.APPROVE,
     "canaries.report": Operation.REPORT_HEALTH,
     "promoting.promote": Operation.PROMOTE,
     "promoting.validate": Operation.VALIDATE,

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.audit import Action, Filter
 from app.domain.canary import Wait
-from app.domain.errors import DomainError, Forbidden, ValidationFailed, WriteWhileRollingOut
+from app.domain.errors import DomainError, EnvironmentArchived, Forbidden, ValidationFailed, WriteWhileRollingOut
 from app.domain.events import EventType
 from app.domain.freezes import ProductionFrozen
 from app.domain.guards import Side
@@ -24,7 +24,7 @@ from app.domain.promotion_errors import (
 )
 from app.domain.three_way import Side as Of
 from app.domain.values import MISSING
-from app.services import canaries, deciding, freezes, promoting, settings
+from app.services import canaries, deciding, environments, freezes, promoting, settings
 from app.services.promoting import PromoteOptions
 from app.storage import audit, db, projects
 from app.storage.codec import dumps
@@ -120,6 +120,15 @@ async def test_abort_puts_everything_back(shop: Shop) -> None:
         await canaries.abort(shop.actor, rolling.env)
     with pytest.raises(ValidationFailed):
         await canaries.abort(shop.actor, rolling.env, reason="x" * 2_001)
+
+
+async def test_archiving_ends_the_rollout(shop: Shop) -> None:
+    rolling = await Rolling.started(shop)
+    await environments.archive(shop.actor, rolling.env)
+    request = await rolling.asked()
+    assert (request.status, request.ended_at is None) == (PromotionStatus.ABORTED, False)
+    with pytest.raises(EnvironmentArchived):
+        await canaries.advance(shop.actor, rolling.env)
 
 
 async def test_an_abort_as_failed_asks_for_new_checks(shop: Shop) -> None:
@@ -234,8 +243,13 @@ async def test_what_changed_since_it_was_approved_has_to_be_approved_again(shop:
     assert (await rolling.asked()).approvers == []
     assert (await rolling.told_types()).count(EventType.ROLLOUT_HELD) == 1
     with pytest.raises(SelfApprovalForbidden):
-        await canaries.approve(shop.actor, env)
-    await canaries.approve(approver, env)
+        await deciding.approve(shop.actor, None, env_uuid=env)
+    await shop.merge(None, {"price": 8})
+    decision = await deciding.approve(approver, None, env_uuid=env)
+    assert [(change.path, change.ours) for change in decision.changed] == [("/price", 8)]
+    assert decision.promotion.approvers == []
+    decision = await deciding.approve(approver, None, env_uuid=env)
+    assert (decision.changed, len(decision.promotion.approvers)) == ([], 1)
     assert (await canaries.advance(shop.actor, env)).traffic_weight == 50
     with pytest.raises(RolloutBlocked):
         await canaries.advance(shop.actor, env)
@@ -248,17 +262,17 @@ async def test_a_step_is_approved_by_somebody_else(shop: Shop, make_actor: MakeA
     )
     assert (await rolling.now()).position.waits_for == (Wait.APPROVAL,)
     with pytest.raises(Forbidden):
-        await canaries.approve(editor, rolling.env)
+        await deciding.approve(editor, rolling.request.uuid)
     with pytest.raises(SelfApprovalForbidden):
-        await canaries.approve(shop.actor, rolling.env)
-    approved = await canaries.approve(approver, rolling.env)
-    assert approved.waits_for == []
-    assert (await rolling.now()).position.due == 1
+        await deciding.approve(shop.actor, rolling.request.uuid)
+    await deciding.approve(approver, rolling.request.uuid)
+    now = (await rolling.now()).position
+    assert (now.waits_for, now.due) == ((), 1)
     with pytest.raises(NothingToApprove):
-        await canaries.approve(approver, rolling.env)
+        await deciding.approve(approver, rolling.request.uuid)
     await canaries.advance(shop.actor, rolling.env)
     with pytest.raises(NothingToApprove):
-        await canaries.approve(approver, rolling.env)
+        await deciding.approve(approver, rolling.request.uuid)
 
 
 async def test_reports_add_up_for_the_present_step(shop: Shop) -> None:

@@ -96,7 +96,7 @@ def test_a_member_added_later_has_its_default() -> None:
         api_keys.create, api_keys.revoke, backups.backup, backups.restore, checkpoints.checkpoint,
         checkpoints.delete_checkpoint, checkpoints.pin, checkpoints.rollback, documents.delete, documents.merge,
         documents.patch, documents.put, environments.archive, environments.fork, environments.update,
-        canaries.abort, canaries.advance, canaries.approve, canaries.report,
+        canaries.abort, canaries.advance, canaries.report,
         freezes.freeze, freezes.lift, settings.update, projects.create, revert.revert, transfer.import_documents,
     ],
     ids=lambda service: f"{service.__module__.rpartition('.')[2]}.{service.__name__}",
