@@ -23,6 +23,8 @@ from app.worker import running
 
 OWNER_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 10
+TICKS_A_SECOND: Final = 10
+ABANDONED_SECONDS: Final = 10.0
 MAX_SOCKET_MESSAGE: Final = 64 * 1024
 R = TypeVar("R")
 
@@ -105,15 +107,32 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_ready = on_ready
+        self._closing: dict[asyncio.Transport, float] = {}
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
             self._on_ready()
 
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_A_SECOND == 0:
+            self._abandon(ABANDONED_SECONDS)
+        return await super().on_tick(counter)
+
+    def _abandon(self, seconds: float) -> None:
+        """Let go of connections that were closed so long ago and whose clients do not take what was written to them."""
+        now = time.monotonic()
+        transports = {connection.transport for connection in self.server_state.connections}
+        closing = [transport for transport in transports if transport.is_closing()]
+        self._closing = {transport: self._closing.get(transport, now) for transport in closing}
+        for transport, since in self._closing.items():
+            if now - since >= seconds:
+                transport.abort()
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # uvicorn itself would close the sockets first, and no stream would get its end.
         await live.end_all()
+        self._abandon(0)
         await super().shutdown(sockets)
 
 

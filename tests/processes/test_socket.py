@@ -1,9 +1,11 @@
 """The protocol ``graphql-transport-ws`` on real sockets: its order, its codes, and who may stay for how long."""
 
 import asyncio
+import socket as socketlib
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -20,6 +22,7 @@ from tests.conftest import Database, MakeActor
 from tests.processes.served import Served, served
 from tests.processes.sockets import EVENTS, Socket, opened
 
+TCP_CLOSE = 7
 INIT: dict[str, Any] = {"type": "connection_init"}
 
 
@@ -281,3 +284,35 @@ async def test_each_event_shows_what_is_so_then(server: Served, actor: Actor, to
             await documents.put(actor, project.id, None, "project", "project", {"n": number})
             shown = (await socket.get())["payload"]["data"]["environmentEvents"]["environment"]["document"]["data"]
             assert shown == {"n": number}
+
+
+@pytest.mark.slow
+async def test_who_reads_nothing_is_let_go_and_the_others_are_not(server: Served, token: str, project: Project) -> None:
+    deaf = socketlib.socket()
+    deaf.setsockopt(socketlib.SOL_SOCKET, socketlib.SO_RCVBUF, 4_096)
+    deaf.connect(("127.0.0.1", int(server.url.rsplit(":", 1)[1])))
+    deaf.setblocking(False)
+    query = "subscription ($p: Int!) { environmentEvents(projectId: $p) { type data } }"
+    async with opened(server) as hearing, opened(server, sock=deaf, max_queue=1) as socket:
+        await following(await hearing.begin(token), project)
+        await socket.begin(token)
+        for number in range(20):
+            await socket.subscribe(str(number), query, p=project.id)
+        await asyncio.sleep(1)
+        before = _memory(server)
+        for _ in range(20):
+            await happen(project, EventType.FREEZE_LIFTED, filling="x" * 50_000)
+            while (await hearing.get())["payload"]["data"]["environmentEvents"]["type"] != "FREEZE_LIFTED":
+                pass
+        assert _memory(server) - before < 20_000
+        async with asyncio.timeout(40):
+            while deaf.getsockopt(socketlib.IPPROTO_TCP, socketlib.TCP_INFO, 1)[0] != TCP_CLOSE:  # noqa: ASYNC110
+                await asyncio.sleep(0.5)
+        await following(hearing, project, "2")
+        socket.connection.transport.abort()
+
+
+def _memory(server: Served) -> int:
+    """Return the resident memory of the server, in KB."""
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
