@@ -7,20 +7,23 @@ from contextlib import asynccontextmanager, nullcontext
 from litestar import Litestar, Response
 from litestar.datastructures import State
 
+from app.rest import metering
 from app.rest.errors import exception_handlers
+from app.rest.metering import say_standing
 from app.rest.openapi import openapi_config
 from app.rest.request import environment_reference
 from app.rest.request_id import request_id, send_request_id
 from app.rest.router import rest_routes
 from app.rest.static import PAGE_HEADERS, graphiql_page, static_asset
 from app.rest.surroundings import enter_graphql
-from app.services import background, document_bodies, identity, live
+from app.services import background, document_bodies, identity, live, rates
 from app.services.cache import MergeCache
 from app.services.external_issuer import ExternalIssuer
 from app.settings import Settings
 from app.storage import db, wakes
 from app.worker import running
-from schema.http import Door, graphql_controller
+from schema.door import Door
+from schema.http import graphql_controller
 
 
 def create_app(settings: Settings) -> Litestar:
@@ -33,6 +36,7 @@ def create_app(settings: Settings) -> Litestar:
             identity.keyring.issuer = ExternalIssuer(settings.trusted_issuer) if settings.trusted_issuer else None
             await identity.prepare()
             document_bodies.merge_cache = MergeCache(settings.cache_bytes)
+            rates.meter = rates.Meter(settings.rate_limits) if settings.rate_limits else None
             # What exists now lives as long as the process: the collector need not look at it again.
             gc.collect()
             gc.freeze()
@@ -49,7 +53,7 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[lifespan],
         state=State({"settings": settings}),
         exception_handlers=exception_handlers,
-        before_send=[send_request_id],
+        before_send=[send_request_id, say_standing],
         openapi_config=openapi_config(),
         request_max_body_size=settings.max_body_bytes,
         logging_config=None,
@@ -62,5 +66,8 @@ def _graphql_door(settings: Settings) -> Door:
         request_id=request_id,
         environment=environment_reference,
         enter=enter_graphql,
+        till=metering,
         default_plan=settings.default_plan,
+        limits=settings.query_limits,
+        introspection=settings.introspection,
     )

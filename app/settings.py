@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from app.domain.client_address import Network, parse_networks
 from app.domain.login_limits import LoginLimits
 from app.domain.model import Plan
+from app.domain.query_limits import Introspection, QueryLimits
+from app.domain.rates import RateLimits
 from app.domain.trusted_issuer import OWN_ISSUER, TrustedIssuer
 from app.storage import master_key
 
@@ -60,6 +63,20 @@ class Settings:
 
     worker: bool = True
     """``STRATA_WORKER``: ``inside`` if the server does background work, too; ``apart`` if only 'strata worker' does."""
+    rate_limits: RateLimits | None = field(default_factory=RateLimits)
+    """``STRATA_RATE_LIMITS``: ``on``, ``off``, or a number that multiplies every rate.
+    ``STRATA_CONCURRENT_REQUESTS``: how many requests of one project a server process answers at once."""
+
+    trusted_proxies: tuple[Network, ...] = ()
+    """``STRATA_TRUSTED_PROXIES``: addresses and CIDRs of the proxies that are believed in ``X-Forwarded-For``."""
+
+    query_limits: QueryLimits = field(default_factory=QueryLimits)
+    """``STRATA_GRAPHQL_MAX_BYTES``, ``…_TOKENS``, ``…_DEPTH``, ``…_TREE_DEPTH``, ``…_ALIASES``, ``…_DIRECTIVES``,
+    ``…_ROOT_FIELDS``, ``…_COST``, ``…_NODES``, ``…_INPUT_ITEMS``: what a GraphQL operation may be made of."""
+
+    introspection: Introspection = Introspection.ANYONE
+    """``STRATA_INTROSPECTION``: who may ask for the GraphQL schema: ``anyone``, ``callers`` (with a token),
+    ``nobody``."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
@@ -80,6 +97,10 @@ class Settings:
             trusted_issuer=_trusted_issuer(env),
             default_plan=_plan(env),
             worker=_worker(env),
+            rate_limits=_rate_limits(env),
+            trusted_proxies=_trusted_proxies(env),
+            query_limits=_query_limits(env),
+            introspection=_introspection(env),
         )
 
 
@@ -140,3 +161,43 @@ def _trusted_issuer(env: Mapping[str, str]) -> TrustedIssuer | None:
         return TrustedIssuer(*given)
     except ValueError as error:
         raise InvalidSetting(f"STRATA_JWKS_URL cannot be used: {error}.") from None
+
+
+def _rate_limits(env: Mapping[str, str]) -> RateLimits | None:
+    text = (env.get("STRATA_RATE_LIMITS") or "on").lower()
+    concurrent = _integer(env, "STRATA_CONCURRENT_REQUESTS", RateLimits().concurrent, 1, 100_000)
+    if text == "off":
+        return None
+    if text == "on":
+        return RateLimits(concurrent=concurrent)
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 0.001 <= factor <= 1_000_000:
+        raise InvalidSetting(f"STRATA_RATE_LIMITS must be 'on', 'off' or a number of times, not {text!r}.")
+    return RateLimits(factor, concurrent)
+
+
+def _trusted_proxies(env: Mapping[str, str]) -> tuple[Network, ...]:
+    try:
+        return parse_networks(env.get("STRATA_TRUSTED_PROXIES") or "")
+    except ValueError as error:
+        raise InvalidSetting(f"STRATA_TRUSTED_PROXIES must be addresses and CIDRs: {error}.") from None
+
+
+def _query_limits(env: Mapping[str, str]) -> QueryLimits:
+    default = QueryLimits()
+    names = [limit.name for limit in fields(QueryLimits)]
+    given = {name: f"STRATA_GRAPHQL_{name.upper()}" for name in names}
+    return QueryLimits(
+        **{name: _integer(env, variable, getattr(default, name), 1, 1 << 30) for name, variable in given.items()}
+    )
+
+
+def _introspection(env: Mapping[str, str]) -> Introspection:
+    text = env.get("STRATA_INTROSPECTION") or Introspection.ANYONE
+    try:
+        return Introspection(text)
+    except ValueError:
+        raise InvalidSetting(f"STRATA_INTROSPECTION must be one of {', '.join(Introspection)}, not {text!r}.") from None

@@ -1,5 +1,6 @@
 """What resolvers know about the request: who asks, in which environment, and this operation's loaders."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 from uuid import UUID
@@ -13,6 +14,14 @@ from app.services.passes import Pass
 from schema.loaders import Loaders
 
 
+async def _for_free(points: int) -> None:
+    """Charge nothing: for operations that come through no door."""
+
+
+def _as_it_is(points: int) -> None:
+    """Correct nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """One operation's context. A connection that carries several makes a new one for each.
@@ -21,7 +30,8 @@ class Context:
     environment, a UUID or a name (``X-AgentStack-Env``, ``?env=``); None means production. ``default_plan`` is what
     a new project gets. ``bearer`` is what lets in a connection that stays. ``operation_named`` says whether the
     request names the operation that it wants. ``replayed`` takes the mutations, by response key, that were answered
-    as an earlier time under their idempotency key.
+    as an earlier time under their idempotency key. ``charge`` lets whoever pays for the request pay what the operation
+    costs in all (it raises RateLimited), ``correct`` says what it did cost.
     """
 
     caller: Actor | None
@@ -31,6 +41,8 @@ class Context:
     loaders: Loaders
     bearer: Pass | None = None
     operation_named: bool = True
+    charge: Callable[[int], Awaitable[None]] = _for_free
+    correct: Callable[[int], None] = _as_it_is
     replayed: list[str | int] = field(default_factory=list)
 
     @property

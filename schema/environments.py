@@ -102,7 +102,7 @@ class EnvironmentNode(Node):
     ) -> list[AnEnvironment]:
         """The environments forked from it, oldest first."""
         tree = await info.context.loaders.trees.load(self.source.project_id)
-        forks = tree.forks.get(self.uuid, ())
+        forks = info.context.loaders.walk(tree.forks.get(self.uuid, ()))
         return [EnvironmentNode.of(env) for env in forks if archived or env.status is not EnvStatus.ARCHIVED]
 
     @field

@@ -1,5 +1,6 @@
 """The one catalogue of refusals in GraphQL: as members of result unions, else as ``errors[].extensions.code``."""
 
+import re
 from collections.abc import Iterator
 from typing import Final, TypeVar
 
@@ -18,6 +19,7 @@ from app.services.failures import log_failure
 from schema.context import Context, Info
 from schema.scalars import JSONPointer, UnreadableValue
 
+_suggestion: Final = re.compile(r" Did you mean [^?]*\?").sub
 INTERNAL_ERROR: Final = "internal_error"
 
 T = TypeVar("T")
@@ -192,7 +194,12 @@ def presented(error: GraphQLError, request_id: str) -> GraphQLError:
     if isinstance(refusal, DomainError):
         return _located(error, refusal.message, {**refusal.fields, "code": refusal.code})
     code = "graphql_parse_failed" if isinstance(error, GraphQLSyntaxError) else "graphql_invalid"
-    return _located(error, error.message, {"code": code, **(error.extensions or {})})
+    return _located(error, _without_suggestions(error.message), {"code": code, **(error.extensions or {})})
+
+
+def _without_suggestions(message: str) -> str:
+    # They would tell the schema to who may not ask for it.
+    return _suggestion("", message)
 
 
 def unexpected(error: GraphQLError) -> Exception | None:

@@ -66,13 +66,14 @@ class GenerationNode(Node):
     @field
     async def ancestors(self, info: Info) -> list[AGeneration]:
         """All generations below it, from the root to its parent."""
-        return [GenerationNode.of(generation) for generation in await self._line(info)]
+        return [GenerationNode.of(generation) for generation in info.context.loaders.walk(await self._line(info))]
 
     @field
     async def children(self, info: Info) -> list[AGeneration]:
         """The generations that stand on it, oldest first."""
         found = await info.context.loaders.trees.load(self.source.project_id)
-        return [GenerationNode.of(generation) for generation in found.children.get(self.uuid, ())]
+        standing = info.context.loaders.walk(found.children.get(self.uuid, ()))
+        return [GenerationNode.of(generation) for generation in standing]
 
     @field
     async def environment(self, info: Info) -> AnEnvironment:

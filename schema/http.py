@@ -1,14 +1,13 @@
 """GraphQL over HTTP: reading requests strictly, answering them as the GraphQL-over-HTTP draft says."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any, ClassVar, Final
 
 from litestar import Request, Response, get, post, websocket
-from litestar.connection import ASGIConnection
 from litestar.di import Provide
-from litestar.types import Scope
 from strawberry.exceptions import MissingQueryError
 from strawberry.http import GraphQLRequestData
 from strawberry.litestar.controller import GraphQLController
@@ -16,23 +15,24 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
-from app.domain.errors import BadRequest, DomainError, Kind, UnsupportedMediaType
+from app.domain.errors import BadRequest, DomainError, Kind, RateLimited, Unauthenticated, UnsupportedMediaType
 from app.domain.json_text import parse_json
-from app.domain.model import Actor, Plan
+from app.domain.model import Actor
+from app.domain.rates import READ_POINTS
 from app.domain.values import Value
 from app.event_stream import EventStream
 from app.services import identity, passes
 from app.services.passes import Pass
 from app.storage import codec
 from schema.context import Context
+from schema.door import AnyConnection, Door
 from schema.event_stream import streamed
 from schema.loaders import Loaders
 from schema.negotiation import GRAPHQL_RESPONSE, JSON, negotiate, wants_events, wants_page
-from schema.root import MAX_TOKENS, Schema, build_schema
+from schema.root import Schema, build_schema
 from schema.socket import PROTOCOL, AnySocket, Connection
 
 AnyRequest = Request[Any, Any, Any]
-AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
 _STATUS: Final[Mapping[Kind, int]] = {
     Kind.UNAUTHENTICATED: 401,
@@ -50,31 +50,17 @@ _HEADERS: Final[Mapping[int, dict[str, str]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Door:
-    """What this door needs from the application around it.
-
-    ``graphiql`` answers browsers, ``request_id`` gives the id under which a request is logged, ``environment``
-    the environment that it names, if any; ``enter`` lets the services know of it; ``default_plan`` is for new
-    projects.
-    """
-
-    graphiql: Callable[[], Response[bytes]]
-    request_id: Callable[[Scope], str]
-    environment: Callable[[AnyConnection], str | None]
-    enter: Callable[[Scope], None]
-    default_plan: Plan = Plan.PRO
-    max_tokens: int = MAX_TOKENS
-
-
 class _Refused(Exception):
     """A request that never becomes an operation."""
 
-    def __init__(self, status: int, code: str, message: str) -> None:
+    def __init__(
+        self, status: int, code: str, message: str, fields: Mapping[str, object] = MappingProxyType({})
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
+        self.fields = fields
 
 
 class _GraphQLDoor(GraphQLController[Context, None]):
@@ -106,9 +92,18 @@ class _GraphQLDoor(GraphQLController[Context, None]):
         elif PROTOCOL not in socket.scope["subprotocols"]:
             await socket.accept()
             await socket.close(code=4406, reason="Subprotocol not acceptable")
-        else:
+        elif await self._is_paid(socket):
             self.door.enter(socket.scope)
             await Connection(socket, self.schema, partial(self._context_of, socket)).run()
+
+    async def _is_paid(self, socket: AnySocket) -> bool:
+        try:
+            await self.door.till.charge_handshake(socket.scope)
+        except RateLimited as error:
+            await socket.accept(subprotocols=PROTOCOL)
+            await socket.close(code=4429, reason=error.message)
+            return False
+        return True
 
     async def respond(self, request: AnyRequest) -> Response[bytes]:
         """Answer one request: with GraphiQL for a browser, else with a result or the reason for having none."""
@@ -120,27 +115,38 @@ class _GraphQLDoor(GraphQLController[Context, None]):
         try:
             if media_type is None:
                 raise _Refused(406, "not_acceptable", f"Answers are {GRAPHQL_RESPONSE} or {JSON}.")
-            context = await self._context(request)
-            answer = _answer(request, media_type, await self._execute(request, context))
+            return await self._answered(request, media_type)
         except DomainError as error:
-            refused = _Refused(_STATUS.get(error.kind, 400), error.code, error.message)
+            refused = _Refused(_STATUS.get(error.kind, 400), error.code, error.message, error.fields)
         except _Refused as error:
             refused = error
-        else:
-            if context.replayed:
-                answer.headers["Idempotency-Replayed"] = "true"
-            return answer
+        finally:
+            self.door.till.release(request.scope)
         return _refuse(refused, media_type or JSON)
 
     async def _stream(self, request: AnyRequest) -> Response[bytes]:
         try:
             asked = await _read(request)
             self.door.enter(request.scope)
-            bearer = await passes.admit(request.headers.get("authorization"))
+            bearer = await self._admitted(request)
         except DomainError as error:
-            return _refuse(_Refused(_STATUS.get(error.kind, 400), error.code, error.message), JSON)
+            return _refuse(_Refused(_STATUS.get(error.kind, 400), error.code, error.message, error.fields), JSON)
         context = replace(self._context_of(request, bearer), operation_named=asked.operation_name is not None)
         return EventStream(streamed(self.schema, asked, context), bearer.until_lost)
+
+    async def _admitted(self, request: AnyRequest) -> Pass:
+        try:
+            return await passes.admit(request.headers.get("authorization"))
+        except Unauthenticated:
+            await self.door.till.charge_stream(request.scope, None, READ_POINTS)
+            raise
+
+    async def _answered(self, request: AnyRequest, media_type: str) -> Response[bytes]:
+        context = await self._context(request)
+        answer = _answer(request, media_type, await self._execute(request, context))
+        if context.replayed:
+            answer.headers["Idempotency-Replayed"] = "true"
+        return answer
 
     async def _execute(self, request: AnyRequest, context: Context) -> ExecutionResult:
         asked = await _read(request)
@@ -165,11 +171,21 @@ class _GraphQLDoor(GraphQLController[Context, None]):
     async def _context(self, request: AnyRequest) -> Context:
         self.door.enter(request.scope)
         authorization = request.headers.get("authorization")
-        caller = await identity.authenticate(authorization) if authorization is not None else None
-        return self._made(request, caller)
+        try:
+            caller = await identity.authenticate(authorization) if authorization is not None else None
+        except Unauthenticated:
+            await self.door.till.charge(request.scope, None, READ_POINTS)
+            raise
+        await self.door.till.charge(request.scope, caller, READ_POINTS)
+        return replace(
+            self._made(request, caller),
+            charge=partial(self.door.till.charge_in_all, request.scope),
+            correct=partial(self.door.till.correct, request.scope),
+        )
 
     def _context_of(self, connection: AnyConnection, bearer: Pass) -> Context:
-        return replace(self._made(connection, bearer.actor), bearer=bearer)
+        charge = partial(self.door.till.charge_stream, connection.scope, bearer.actor)
+        return replace(self._made(connection, bearer.actor), bearer=bearer, charge=charge)
 
     def _made(self, connection: AnyConnection, caller: Actor | None) -> Context:
         return Context(
@@ -188,7 +204,7 @@ def graphql_controller(door: Door) -> type[GraphQLController[Context, None]]:
         pass
 
     Controller.door = door
-    Controller.schema = build_schema(door.max_tokens)
+    Controller.schema = build_schema(door.limits, door.introspection)
     return Controller
 
 
@@ -232,18 +248,30 @@ def _answer(request: AnyRequest, media_type: str, result: ExecutionResult) -> Re
         body["errors"] = errors
     # Who names application/json gets what GraphQL servers always did: 200, whatever the body says.
     old_style = media_type == JSON and JSON in request.headers.get("accept", "")
+    wait = _wait(errors)
+    if wait is not None and not any((result.data or {}).values()):
+        return _respond(body, 429, media_type, {"Retry-After": wait})
     return _respond(body, 400 if never_ran and not old_style else 200, media_type)
 
 
+def _wait(errors: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return after how many seconds to ask again, if that is what an error says."""
+    found = [error["extensions"]["retry_after"] for error in errors if "retry_after" in error.get("extensions", ())]
+    return str(max(found)) if found else None
+
+
 def _refuse(refused: _Refused, media_type: str) -> Response[bytes]:
-    error = {"message": refused.message, "extensions": {"code": refused.code}}
-    return _respond({"errors": [error]}, refused.status, media_type)
+    error = {"message": refused.message, "extensions": {**refused.fields, "code": refused.code}}
+    wait = _wait([error])
+    return _respond({"errors": [error]}, refused.status, media_type, {"Retry-After": wait} if wait else {})
 
 
-def _respond(body: Mapping[str, object], status: int, media_type: str) -> Response[bytes]:
+def _respond(
+    body: Mapping[str, object], status: int, media_type: str, headers: Mapping[str, str] = MappingProxyType({})
+) -> Response[bytes]:
     return Response(
         codec.encode_echo(body),
         status_code=status,
         media_type=f"{media_type}; charset=utf-8",
-        headers=_HEADERS.get(status, {}),
+        headers={**_HEADERS.get(status, {}), **headers},
     )

@@ -7,7 +7,7 @@ key carries the project all the same. Never load inside a transaction: the batch
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
 from aiodataloader import DataLoader
@@ -17,6 +17,7 @@ from app.domain.members import Invitation, Member
 from app.domain.model import Actor, Change, Document, Environment, Generation, Project
 from app.domain.plans import Usage
 from app.domain.project_settings import ProjectSettings
+from app.domain.query_limits import QueryLimitExceeded
 from app.services import api_keys, invitations, members, resolution, tree
 from app.services.resolution import DocumentKey
 from app.storage import entities, environments, freezes, generations, levels, plan_usage, project_settings, projects
@@ -27,6 +28,8 @@ from schema.tree import Tree
 K = TypeVar("K")
 V = TypeVar("V")
 
+MAX_WALKED: Final = 10_000
+
 Ref = tuple[int, UUID]
 """A project's id and the UUID of something in it."""
 
@@ -34,14 +37,23 @@ Ref = tuple[int, UUID]
 class Loaders:
     """One operation's loaders. ``reset`` makes them forget, for whoever has just changed something."""
 
+    walked = 0
+
     def __init__(self, caller: Actor | None) -> None:
         self._caller = caller
 
+    def walk(self, found: Sequence[V]) -> Sequence[V]:
+        """Count what is reached along the tree's edges, of which no query says how many. Raises QueryLimitExceeded."""
+        self.walked += len(found)
+        if self.walked > MAX_WALKED:
+            raise QueryLimitExceeded("steps along the tree", "walked", MAX_WALKED)
+        return found
+
     def reset(self) -> None:
         """Forget all that was loaded."""
-        caller = self._caller
+        caller, walked = self._caller, self.walked
         vars(self).clear()
-        self._caller = caller
+        self._caller, self.walked = caller, walked
 
     if not TYPE_CHECKING:
 

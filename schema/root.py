@@ -4,11 +4,11 @@ from typing import Any, Final
 
 import strawberry
 from graphql import Executor, GraphQLError
-from strawberry.extensions import MaxTokensLimiter
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from strawberry.types import ExecutionContext
 
+from app.domain.query_limits import Introspection, QueryLimits
 from schema import enums as enums
 from schema.api_keys import ApiKeyMutation
 from schema.backups import BackupMutation
@@ -19,8 +19,10 @@ from schema.document_mutations import DocumentMutation
 from schema.environment_mutations import EnvironmentMutation
 from schema.environments import EnvironmentQuery
 from schema.errors import PresentErrors, Refusal, log_unexpected, refusal_handlers
+from schema.field_facts import SchemaFacts
 from schema.freezes import FreezeMutation
 from schema.generations import GenerationQuery
+from schema.guard import Guard, Rules
 from schema.member_mutations import MemberMutation
 from schema.node_query import NodeQuery
 from schema.operations import KnownDocuments, OwnLoaders
@@ -31,7 +33,7 @@ from schema.settings import SettingsMutation
 from schema.subscriptions import Subscription
 from schema.viewer import ViewerQuery
 
-MAX_TOKENS: Final = 1_000
+DEFAULT_LIMITS: Final = QueryLimits()
 
 
 @strawberry.type(description="What can be asked.")
@@ -77,10 +79,14 @@ class Schema(strawberry.Schema):
             log_unexpected(error, context.request_id if isinstance(context, Context) else "")
 
 
-def build_schema(max_tokens: int = MAX_TOKENS) -> Schema:
-    """Return the schema. Documents of more than ``max_tokens`` tokens are refused before they are parsed."""
+def build_schema(limits: QueryLimits = DEFAULT_LIMITS, introspection: Introspection = Introspection.ANYONE) -> Schema:
+    """Return the schema, whose operations are held against ``limits`` before anything is done for them."""
     handlers: list[Any] = list(refusal_handlers())
-    return Schema(
+
+    def guard() -> Guard:
+        return Guard(rules)
+
+    built = Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
@@ -89,8 +95,10 @@ def build_schema(max_tokens: int = MAX_TOKENS) -> Schema:
         exception_handlers=handlers,
         execution_context_class=_Execution,
         # Factories: an instance would be shared by all operations that run at the same time.
-        extensions=[lambda: MaxTokensLimiter(max_token_count=max_tokens), KnownDocuments, OwnLoaders, PresentErrors],
+        extensions=[guard, KnownDocuments, OwnLoaders, PresentErrors],
     )
+    rules = Rules(limits, introspection, SchemaFacts(built._schema))
+    return built
 
 
 schema: Final = build_schema()

@@ -19,7 +19,9 @@ import asyncpg
 import pytest
 
 from app.domain.model import Actor, Plan, Project
-from app.services import background, identity, operator, projects
+from app.domain.rates import RateLimits
+from app.services import background, identity, operator, projects, rates
+from app.services.rates import Meter
 from app.storage import accounts, db, master_key, migrations, wakes
 from app.storage.embedded import running_cluster
 from app.storage.master_key import MasterKey
@@ -88,6 +90,8 @@ async def pool(database: Database) -> AsyncIterator[None]:
     master_key.use(MasterKey(MASTER_KEY))
     await db.open_pool(database.app_dsn, 10)
     await identity.prepare()
+    # Tests ask more of one project, and from one address, than anybody does.
+    rates.meter = Meter(RateLimits(factor=1_000))
     yield
     await background.finish()
     await wakes.sent()

@@ -2,6 +2,8 @@
 
 import pytest
 
+from app.domain.query_limits import Introspection, QueryLimits
+from app.domain.rates import RateLimits
 from app.domain.trusted_issuer import TrustedIssuer
 from app.settings import InvalidSetting, Settings
 
@@ -78,3 +80,31 @@ def test_an_issuer_takes_three_settings_and_is_not_this_server() -> None:
     with pytest.raises(InvalidSetting, match="this server itself"):
         Settings.from_env({**whole, "STRATA_JWT_ISSUER": "strata"})
     assert Settings.from_env({}).trusted_issuer is None
+
+
+def test_rates() -> None:
+    assert Settings.from_env({}).rate_limits == RateLimits()
+    assert Settings.from_env({"STRATA_RATE_LIMITS": "off"}).rate_limits is None
+    given = {"STRATA_RATE_LIMITS": "2.5", "STRATA_CONCURRENT_REQUESTS": "7"}
+    assert Settings.from_env(given).rate_limits == RateLimits(2.5, 7)
+    for text in ("no", "0", "-1", "nan", "inf", "1e9"):
+        with pytest.raises(InvalidSetting, match="STRATA_RATE_LIMITS"):
+            Settings.from_env({"STRATA_RATE_LIMITS": text})
+
+
+def test_proxies() -> None:
+    assert Settings.from_env({}).trusted_proxies == ()
+    found = Settings.from_env({"STRATA_TRUSTED_PROXIES": "10.0.0.0/8, ::1"}).trusted_proxies
+    assert [str(network) for network in found] == ["10.0.0.0/8", "::1/128"]
+    for text in ("proxy", "10.0.0.1/8", "10.0.0.0/40", "*"):
+        with pytest.raises(InvalidSetting, match="STRATA_TRUSTED_PROXIES"):
+            Settings.from_env({"STRATA_TRUSTED_PROXIES": text})
+
+
+def test_limits_of_queries() -> None:
+    found = Settings.from_env({"STRATA_GRAPHQL_DEPTH": "5", "STRATA_INTROSPECTION": "callers"})
+    assert found.query_limits == QueryLimits(depth=5)
+    assert found.introspection is Introspection.CALLERS
+    for name, text in (("STRATA_GRAPHQL_COST", "0"), ("STRATA_INTROSPECTION", "me")):
+        with pytest.raises(InvalidSetting, match=name):
+            Settings.from_env({name: text})

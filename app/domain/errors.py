@@ -115,6 +115,30 @@ class TooManyAttempts(DomainError):
         super().__init__("Too many failed logins; try again later.", retry_after=retry_after)
 
 
+class RateLimited(DomainError):
+    """More was asked for than the project's plan allows; ``retry_after`` is in seconds."""
+
+    code, kind = "rate_limited", Kind.TOO_MANY
+
+    def __init__(self, whose: str, retry_after: int) -> None:
+        super().__init__(
+            f"The rate limit of this {whose} is used up; try again in {retry_after} s.",
+            limited=whose,
+            retry_after=retry_after,
+        )
+
+
+class TooManyAtOnce(DomainError):
+    """So many requests of the project are being answered already; ``retry_after`` is in seconds."""
+
+    code, kind = "too_many_at_once", Kind.TOO_MANY
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"{limit} requests of this project are being answered; wait for some of them.", limit=limit, retry_after=1
+        )
+
+
 class Forbidden(DomainError):
     code, kind = "forbidden", Kind.FORBIDDEN
 

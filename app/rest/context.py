@@ -5,8 +5,9 @@ from uuid import UUID
 from app.domain.errors import BadRequest, GenerationNotFound, SandboxSecretAccessDenied
 from app.domain.model import Actor
 from app.rest import surroundings
+from app.rest.metering import admit_anyone, admit_caller
 from app.rest.request import StrictRequest, environment_reference
-from app.services import environments, identity, tree
+from app.services import environments, tree
 
 _NO = frozenset({"", "0", "false", "no", "off"})
 
@@ -15,16 +16,22 @@ async def admit(request: StrictRequest) -> None:
     """Let in who has a token, with an address that can be read; before anything of the body is.
 
     A ``before_request`` hook: guards are given a copy of their handler each, which costs more than they do.
-    Raises Unauthenticated, BadRequest, InvalidIdempotencyKey, SandboxSecretAccessDenied.
+    Raises Unauthenticated, RateLimited, TooManyAtOnce, BadRequest, InvalidIdempotencyKey, SandboxSecretAccessDenied.
     """
     scope = request.scope
     surroundings.enter(scope)
     given = next((value for name, value in scope["headers"] if name == b"authorization"), None)
-    scope["user"] = await identity.authenticate(given.decode("latin-1") if given else None)
+    scope["user"] = await admit_caller(request, given.decode("latin-1") if given else None)
     if b"%00" in scope["raw_path"] or b"%00" in scope["query_string"]:
         raise BadRequest("An address cannot hold the character U+0000.")
     if scope["query_string"] and request.query_params.get("decrypt_protected", "").strip().lower() not in _NO:
         await _refuse_in_sandbox(request)
+
+
+async def arrive(request: StrictRequest) -> None:
+    """Let in anyone, for a price; a ``before_request`` hook. Raises RateLimited."""
+    surroundings.enter_unknown(request.scope)
+    await admit_anyone(request)
 
 
 async def _refuse_in_sandbox(request: StrictRequest) -> None:

@@ -6,8 +6,10 @@ from typing import Annotated, Any, Final
 from litestar import Response, Router, delete, get, patch, put
 from litestar.params import FromPath, QueryParameter
 
+from app.domain.rates import RateClass
 from app.rest.answers import DocumentAnswer, Documents
 from app.rest.document_answer import DocumentResponse, at_path, write_answer
+from app.rest.metering import RATE, settle
 from app.rest.operations import DocumentDelete, DocumentPatch, DocumentPut, DocumentRead
 from app.rest.parameters import (
     AsOf,
@@ -39,6 +41,7 @@ _PATCHES: Final[dict[str, Callable[..., Awaitable[Written]]]] = {
 _DATA: Final = "/{project_id:str}/data"
 _ENTITY: Final = "/{project_id:str}/entities/{kind:str}/{key:path}"
 _KIND: Final = "/{project_id:str}/entities/{kind:str}"
+_CONDITIONAL: Final = {RATE: RateClass.CONDITIONAL}
 
 Filter = Annotated[
     str | None,
@@ -58,9 +61,13 @@ async def _get_document(
     address = address_of(request, project_id, request.actor, environment_reference(request))
     if path:
         document = await documents.read(*address, at=moment(as_of))
-        return DocumentResponse(at_path(document.state, place(path)), document.version, if_none_match)
-    body = await document_bodies.read(*address, at=moment(as_of))
-    return DocumentResponse(body.content, body.version, if_none_match)
+        answer = DocumentResponse(at_path(document.state, place(path)), document.version, if_none_match)
+    else:
+        body = await document_bodies.read(*address, at=moment(as_of))
+        answer = DocumentResponse(body.content, body.version, if_none_match)
+    if if_none_match is not None and answer.status_code != 304:
+        await settle(request)
+    return answer
 
 
 async def _put_document(
@@ -124,10 +131,10 @@ def document_routes() -> Router:
     return Router(
         "/api/projects",
         route_handlers=[
-            get(_DATA, operation_id="getData", operation_class=DocumentRead)(_get_document),
+            get(_DATA, operation_id="getData", operation_class=DocumentRead, opt=_CONDITIONAL)(_get_document),
             put(_DATA, operation_id="putData", operation_class=DocumentPut)(_put_document),
             patch(_DATA, operation_id="patchData", operation_class=DocumentPatch)(_patch_document),
-            get(_ENTITY, operation_id="getEntity", operation_class=DocumentRead)(_get_document),
+            get(_ENTITY, operation_id="getEntity", operation_class=DocumentRead, opt=_CONDITIONAL)(_get_document),
             put(_ENTITY, operation_id="putEntity", operation_class=DocumentPut)(_put_document),
             patch(_ENTITY, operation_id="patchEntity", operation_class=DocumentPatch)(_patch_document),
             delete(_ENTITY, operation_id="deleteEntity", operation_class=DocumentDelete, status_code=204)(

@@ -12,9 +12,11 @@ from litestar.params import FromQuery, HeaderParameter, QueryParameter
 from app import event_stream
 from app.domain.errors import DomainError
 from app.domain.events import Event, EventType, cursor_at
+from app.domain.rates import RateClass
 from app.event_stream import MEDIA_TYPE, EventStream
 from app.rest.answers import Answer
 from app.rest.context import project_of
+from app.rest.metering import RATE
 from app.rest.operations import Events
 from app.rest.parameters import Caller, ImpliedProjectId
 from app.rest.request import StrictRequest
@@ -64,7 +66,7 @@ class EventAnswer(Answer):
         )
 
 
-@get("/events", media_type=MEDIA_TYPE, operation_class=Events)
+@get("/events", media_type=MEDIA_TYPE, operation_class=Events, opt={RATE: RateClass.STREAM})
 async def follow_events(
     request: StrictRequest,
     actor: Caller,

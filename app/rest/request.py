@@ -12,11 +12,13 @@ from app.domain.errors import BadRequest, Unauthenticated, UnsupportedMediaType
 from app.domain.json_text import check_storable, parse_json
 from app.domain.model import PROJECT_KEY, PROJECT_KIND, Actor
 from app.domain.values import Value
+from app.rest.client_address import client_address
 
 JSON: Final = "application/json"
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 NDJSON: Final = "application/x-ndjson"
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _PATCHES: Final = frozenset({MERGE_PATCH, JSON_PATCH})
 _UTF8: Final = frozenset({"utf-8", "utf8"})
 _ENVIRONMENT_HEADER: Final = b"x-agentstack-env"
@@ -38,9 +40,8 @@ class StrictRequest(Request[Actor, Any, Any]):
 
     @property
     def client_address(self) -> str:
-        """The address that the connection comes from; what headers say of others behind it is not believed."""
-        client = self.scope.get("client")
-        return client[0] if client else ""
+        """The address that the request comes from, through trusted proxies; ``""`` if there is none."""
+        return client_address(self.scope)
 
     async def body(self) -> bytes:
         """Return the body. Raises BodyTooLarge, BadRequest where there is none: whoever asks needs one."""

@@ -16,7 +16,7 @@ from app.rest.body import BodyReader
 from app.rest.canaries import canary_routes
 from app.rest.checkpoints import checkpoint_routes
 from app.rest.comparison import comparison_routes
-from app.rest.context import admit
+from app.rest.context import admit, arrive
 from app.rest.documents import document_routes
 from app.rest.environments import environment_routes
 from app.rest.events import event_routes
@@ -25,16 +25,17 @@ from app.rest.generations import generation_routes
 from app.rest.history import history_routes
 from app.rest.limits import limit_routes
 from app.rest.members import member_routes
+from app.rest.metering import releasing
 from app.rest.operations import ApiOperation, with_key
 from app.rest.parameters import actor_of, address_of, environment_of, moment, place, settings_of
 from app.rest.preconditions import expected_version
 from app.rest.projects import project_routes
 from app.rest.promotions import promotion_routes
 from app.rest.releases import release_routes
-from app.rest.request import StrictRequest
+from app.rest.request import SAFE_METHODS, StrictRequest
 from app.rest.response import JsonResponse
 from app.rest.settings import settings_routes
-from app.rest.surroundings import SAFE_METHODS, arrive, say_replayed
+from app.rest.surroundings import say_replayed
 from app.rest.transfer import transfer_routes
 
 
@@ -81,6 +82,7 @@ def _door(routers: list[Router], **options: Any) -> Router:
         response_class=JsonResponse,
         dto=BodyReader,
         return_dto=None,
+        middleware=[releasing],
         dependencies={
             "settings": Provide(settings_of, sync_to_thread=False),
             "actor": Provide(actor_of, sync_to_thread=False),

@@ -1,13 +1,15 @@
 """What a request says of itself beside its arguments: the way it came, and the key under which it is repeated."""
 
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from litestar import Request, Response
+from litestar import Response
 from litestar.types import HTTPScope, Scope
 
 from app.domain.audit import Door, Via
 from app.domain.errors import InvalidIdempotencyKey
+from app.rest.client_address import client_address
+from app.rest.request import SAFE_METHODS
 from app.rest.request_id import request_id
 from app.services import calls
 from app.services.calls import IdempotencyKey
@@ -15,7 +17,6 @@ from app.services.calls import IdempotencyKey
 KEY_HEADER: Final = "Idempotency-Key"
 REPLAYED_HEADER: Final = "Idempotency-Replayed"
 _KEY_BYTES: Final = KEY_HEADER.lower().encode()
-SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def enter_graphql(scope: Scope) -> None:
@@ -29,11 +30,6 @@ def enter(scope: HTTPScope) -> None:
     calls.enter(partial(_via, scope, Door.REST), key)
 
 
-async def arrive(request: Request[Any, Any, Any]) -> None:
-    """Let the services know of a request that needs no token, and so has nobody to keep an answer for."""
-    calls.enter(partial(_via, request.scope, Door.REST))
-
-
 async def say_replayed(response: Response[object]) -> Response[object]:
     """Mark an answer that was given before; an ``after_request`` hook."""
     key = calls.key()
@@ -42,9 +38,13 @@ async def say_replayed(response: Response[object]) -> Response[object]:
     return response
 
 
+def enter_unknown(scope: HTTPScope) -> None:
+    """Let the services know of a REST request that needs no token, and so has nobody to keep an answer for."""
+    calls.enter(partial(_via, scope, Door.REST))
+
+
 def _via(scope: Scope, door: Door) -> Via:
-    client = scope["client"]
-    return Via(door, client[0] if client else None, request_id(scope))
+    return Via(door, client_address(scope) or None, request_id(scope))
 
 
 def _idempotency_key(scope: Scope) -> IdempotencyKey | None:

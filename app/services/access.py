@@ -21,7 +21,7 @@ from app.domain.members import Membership
 from app.domain.model import Actor, Environment, EnvStatus
 from app.domain.names import is_uuid
 from app.domain.policy import Operation
-from app.services import calls, project_settings
+from app.services import calls, project_settings, rates
 from app.storage import environments, members
 from app.storage.after_commit import after_commit
 
@@ -86,10 +86,12 @@ async def authorize(
     """Let the actor pass and return what it is in the project, None for an API key.
 
     ``env_uuid`` is the environment that the operation changes or forks, where that is known. A yes may be a second
-    old, a no never is. Raises ProjectNotFound, Forbidden, EnvironmentRestricted, TokenKindForbidden.
+    old, a no never is. The project pays for the request. Raises ProjectNotFound, Forbidden, EnvironmentRestricted,
+    TokenKindForbidden, RateLimited, TooManyAtOnce.
     """
     membership = await membership_in(actor, project_id)
     calls.let_into(project_id)
+    await rates.let_into(project_id)
     try:
         policy.check(actor, membership, operation, env_uuid)
     except Forbidden:

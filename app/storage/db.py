@@ -118,6 +118,11 @@ async def connection() -> AsyncIterator[Connection]:
         await pool.release(acquired)
 
 
+def is_in_transaction() -> bool:
+    """Return whether this task holds a connection already."""
+    return _current.get() is not None
+
+
 @asynccontextmanager
 async def transaction(
     isolation: Isolation = "read_committed",

@@ -11,6 +11,7 @@ from piccolo.columns import (
     BigSerial,
     Boolean,
     Bytea,
+    DoublePrecision,
     Integer,
     Numeric,
     Serial,
@@ -411,3 +412,11 @@ class ProtectionSweep(Table, tablename="protection_sweep"):
     generation_uuid = UUID(null=True)
     entity_uuid = UUID(null=True)
     change_version = BigInt()
+
+
+class RateBucket(Table, tablename="rate_bucket"):
+    subject = Text(primary_key=True)
+    tokens = DoublePrecision()
+    granted = DoublePrecision()
+    per_second = DoublePrecision()
+    filled_at = Timestamptz()

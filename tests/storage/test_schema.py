@@ -33,6 +33,7 @@ TYPES = {
     "JSONB": "jsonb",
     "Bytea": "bytea",
     "Numeric": "numeric",
+    "DoublePrecision": "float8",
 }
 
 
@@ -94,6 +95,7 @@ async def test_every_table_but_those_of_accounts_starts_with_its_project(
         tables.LoginAttempt,
         tables.FamiliarAddress,
         tables.Idempotency,
+        tables.RateBucket,
     }
     assert others == {table._meta.tablename for table in without}
 
