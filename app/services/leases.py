@@ -48,7 +48,8 @@ class _Held:
 
     def seconds_until(self, points: float, now: float) -> float:
         """Return how long it takes until the bucket grants the points, if nobody else takes any."""
-        return max(0.0, (min(points, self.size) - self.left_at(now)) / self.per_second)
+        needed = min(points - min(self.tokens, 0), self.size)
+        return max(0.0, (needed - self.left_at(now)) / self.per_second)
 
 
 class Leases:
@@ -131,4 +132,4 @@ class Leases:
         if lease.granted:
             held.good_until = now + _GOOD_SECONDS
         else:
-            held.closed_until = now + min(held.seconds_until(needed, now), CHUNK_SECONDS)
+            held.closed_until = now + min(held.seconds_until(points, now), CHUNK_SECONDS)

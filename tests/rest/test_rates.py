@@ -1,5 +1,7 @@
 """Rate limits at both doors: 429 with Retry-After, who pays for what, and whose address counts."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
 
@@ -7,6 +9,7 @@ import httpx
 import pytest
 
 from app.domain.client_address import parse_networks
+from app.domain.errors import RateLimited
 from app.domain.model import Actor, Plan, Project, Scope
 from app.domain.rates import BURST_SECONDS, PER_SECOND, Payer, RateLimits
 from app.main import create_app
@@ -46,6 +49,17 @@ async def proxied(database: Database) -> AsyncIterator[httpx.AsyncClient]:
         yield found
 
 
+async def use_up(meter: Meter, payer: Payer, who: Any, *, often: bool = False) -> None:
+    """Leave a bucket with so much debt that the slowest machine sees it refuse."""
+    while True:
+        try:
+            await meter.pay((payer, who, often), 1_000 * BURST)
+            return
+        except RateLimited:
+            # Only a full bucket takes on a debt.
+            await asyncio.sleep(0.05)
+
+
 def _data(project: Project) -> str:
     return f"/api/projects/{project.id}/data"
 
@@ -57,88 +71,104 @@ async def test_reads_of_a_project_are_limited(
     assert first.status_code == 200
     assert int(first.headers["ratelimit-limit"]) == BURST
     assert int(first.headers["ratelimit-remaining"]) == pytest.approx(BURST - 1, abs=1)
-    answers = [await client.get(_data(free), headers=owner) for _ in range(BURST + 2 * FREE)]
-    given = [answer for answer in answers if answer.status_code == 200]
-    refused = [answer for answer in answers if answer.status_code == 429]
-    assert len(given) + len(refused) == len(answers)
-    assert len(given) < BURST + FREE * 2
-    last = refused[-1]
-    assert last.json()["error"] == "rate_limited"
-    assert last.headers["retry-after"] == str(last.json()["retry_after"]) == "1"
+    began = time.monotonic()
+    statuses = [(await client.get(_data(free), headers=owner)).status_code for _ in range(2 * BURST)]
+    assert set(statuses) <= {200, 429}
+    assert statuses.count(200) <= 1.05 * (BURST + FREE * (time.monotonic() - began))
+    await use_up(meter, Payer.PROJECT, free.id)
+    last = await client.get(_data(free), headers=owner)
+    assert (last.status_code, last.json()["error"]) == (429, "rate_limited")
+    assert int(last.headers["retry-after"]) == last.json()["retry_after"] > 1
     assert last.headers["ratelimit-remaining"] == "0"
 
 
 async def test_a_write_costs_five_times_a_read(
     client: httpx.AsyncClient, owner: Headers, free: Project, actor: Actor, meter: Meter
 ) -> None:
+    await meter.pay((Payer.PROJECT, free.id, False), BURST // 2)
     left = []
     for method, body in (("GET", None), ("PUT", {}), ("GET", None)):
         answer = await client.request(method, _data(free), json=body, headers=owner)
         assert answer.status_code == 200, answer.text
         left.append(int(answer.headers["ratelimit-remaining"]))
-    assert left[0] - left[1] == pytest.approx(5, abs=1)
-    assert left[1] - left[2] == pytest.approx(1, abs=1)
+    # It is refilled meanwhile.
+    assert left[0] - 5 <= left[1] < left[0] + FREE
+    assert await _paid(client, owner, free, meter, "GET") == 1
+    assert await _paid(client, owner, free, meter, "PUT") == 5
+
+
+async def _paid(client: httpx.AsyncClient, owner: Headers, free: Project, meter: Meter, method: str) -> float:
+    key = (Payer.PROJECT, free.id, False)
+    await meter.pay(key, 1)
+    meter.leases.adjust(key, 100)
+    before = meter.leases._held[key].tokens
+    await client.request(method, _data(free), json={}, headers=owner)
+    return before - meter.leases._held[key].tokens
 
 
 async def test_answers_that_nothing_is_new_have_a_high_limit_of_their_own(
     client: httpx.AsyncClient, owner: Headers, free: Project, meter: Meter
 ) -> None:
     etag = (await client.get(_data(free), headers=owner)).headers["etag"]
-    await meter.pay((Payer.PROJECT, free.id, False), BURST - 1)
+    await use_up(meter, Payer.PROJECT, free.id)
     known = {**owner, "If-None-Match": etag}
     polled = [await client.get(_data(free), headers=known) for _ in range(BURST + 2 * FREE)]
     assert {answer.status_code for answer in polled} == {304}
     assert int(polled[-1].headers["ratelimit-limit"]) == 10 * BURST
-    meter.leases.adjust((Payer.PROJECT, free.id, False), -BURST)
     news = await client.get(_data(free), headers={**owner, "If-None-Match": '"old"'})
     assert (news.status_code, news.json()["error"]) == (429, "rate_limited")
 
 
 async def test_strangers_use_up_nothing_of_a_project(
-    client: httpx.AsyncClient, owner: Headers, free: Project, make_actor: Any
+    client: httpx.AsyncClient, owner: Headers, free: Project, make_actor: Any, meter: Meter
 ) -> None:
     stranger = await headers_of(await make_actor())
-    answers = [(await client.get(_data(free), headers=stranger)).status_code for _ in range(BURST + FREE)]
-    assert set(answers) == {404, 429}
+    answers = [(await client.get(_data(free), headers=stranger)).status_code for _ in range(50)]
+    assert set(answers) == {404}
+    assert (Payer.PROJECT, free.id, False) not in meter.leases._held
     assert (await client.get(_data(free), headers=owner)).status_code == 200
 
 
-async def test_bad_tokens_are_paid_by_address(client: httpx.AsyncClient, owner: Headers, free: Project) -> None:
-    answers = [
-        (await client.get(_data(free), headers={"Authorization": f"Bearer x{n}"})).status_code
-        for n in range(BURST + 2 * FREE)
-    ]
-    assert answers[:BURST] == [401] * BURST
-    assert 429 in answers
+async def test_bad_tokens_are_paid_by_address(
+    client: httpx.AsyncClient, owner: Headers, free: Project, address: str, meter: Meter
+) -> None:
+    bad = {"Authorization": "Bearer x"}
+    query = {"query": "{ __typename }"}
+    assert (await client.get(_data(free), headers=bad)).status_code == 401
+    assert (await client.post("/graphql", json=query, headers=bad)).status_code == 401
+    await use_up(meter, Payer.ADDRESS, address)
+    assert (await client.get(_data(free), headers=bad)).status_code == 429
+    assert (await client.post("/graphql", json=query, headers=bad)).status_code == 429
     graphql = await client.post("/graphql", json={"query": "{ __typename }"})
     assert graphql.status_code == 429
     assert (await client.get(_data(free), headers=owner)).status_code == 200
 
 
-async def test_accounts_without_a_token_are_paid_by_address(client: httpx.AsyncClient) -> None:
+async def test_accounts_without_a_token_are_paid_by_address(
+    client: httpx.AsyncClient, address: str, meter: Meter
+) -> None:
     wrong = {"refresh_token": "x"}
-    answers = [await client.post("/api/auth/refresh", json=wrong) for _ in range(BURST // 5 + 5)]
-    statuses = [answer.status_code for answer in answers]
-    assert statuses[: BURST // 5] == [401] * (BURST // 5)
-    assert statuses[-1] == 429
-    assert answers[-1].json()["limited"] == "address"
+    assert (await client.post("/api/auth/refresh", json=wrong)).status_code == 401
+    await use_up(meter, Payer.ADDRESS, address)
+    refused = await client.post("/api/auth/refresh", json=wrong)
+    assert (refused.status_code, refused.json()["limited"]) == (429, "address")
 
 
-async def test_a_thousand_forged_addresses_share_one_bucket(client: httpx.AsyncClient) -> None:
-    statuses = [
-        (await client.get("/api/auth/me", headers={"X-Forwarded-For": f"203.0.{n // 250}.{n % 250}"})).status_code
-        for n in range(1_000)
-    ]
-    assert statuses.count(401) < BURST + 1_000 * 0.3
-    assert statuses[-1] == 429
+async def test_a_thousand_forged_addresses_share_one_bucket(
+    client: httpx.AsyncClient, address: str, meter: Meter
+) -> None:
+    for number in range(1_000):
+        forged = {"X-Forwarded-For": f"203.0.{number // 250}.{number % 250}"}
+        assert (await client.get("/api/auth/me", headers=forged)).status_code in (401, 429)
+    assert list(meter.leases._held) == [(Payer.ADDRESS, address, False)]
 
 
-async def test_a_proxy_says_whose_request_it_is(proxied: httpx.AsyncClient) -> None:
+async def test_a_proxy_says_whose_request_it_is(proxied: httpx.AsyncClient, meter: Meter) -> None:
     async def ask(forwarded: str) -> int:
         return (await proxied.get("/api/auth/me", headers={"X-Forwarded-For": forwarded})).status_code
 
-    one = [await ask(f"9.9.9.{n % 250}, 203.0.113.9, {PEER}") for n in range(BURST + 2 * FREE)]
-    assert 429 in one
+    await use_up(meter, Payer.ADDRESS, "203.0.113.9")
+    assert await ask(f"9.9.9.9, 203.0.113.9, {PEER}") == 429
     assert await ask("203.0.113.9") == 429
     assert await ask("203.0.113.10") == 401
     assert await ask("203.0.113.9, 203.0.113.11") == 401
@@ -186,40 +216,42 @@ async def test_graphql_pays_what_an_operation_may_compute(
     assert first.status_code == 200, first.text
     # 200 were paid for in advance; one environment was there.
     assert int(first.headers["ratelimit-remaining"]) > BURST - 10
-    while (answer := await client.post("/graphql", json={"query": query}, headers=owner)).status_code == 200:
-        pass
+    await meter.pay((Payer.PROJECT, free.id, False), BURST - 20)
+    answer = await client.post("/graphql", json={"query": query}, headers=owner)
     assert answer.status_code == 429
     (error,) = answer.json()["errors"]
     assert error["extensions"]["code"] == "rate_limited"
     assert answer.headers["retry-after"] == str(error["extensions"]["retry_after"])
     assert not any((answer.json().get("data") or {}).values())
+    await asyncio.sleep(0.2)
     cheap = await client.post("/graphql", json={"query": f"{{ project(id: {free.id}) {{ name }} }}"}, headers=owner)
     assert cheap.status_code == 200
 
 
-async def test_a_key_pays_before_anything_is_done(client: httpx.AsyncClient, actor: Actor, free: Project) -> None:
+async def test_a_key_pays_before_anything_is_done(
+    client: httpx.AsyncClient, actor: Actor, free: Project, meter: Meter
+) -> None:
     key = await api_keys.create(actor, free.id, "key", [Scope.READ])
     headers = {"Authorization": f"Bearer {key.secret}"}
     query = "{ viewer { name } }"
-    statuses = [
-        (await client.post("/graphql", json={"query": query}, headers=headers)).status_code
-        for _ in range(BURST + 2 * FREE)
-    ]
-    assert statuses[: BURST - 5] == [200] * (BURST - 5)
-    assert 429 in statuses
+    assert (await client.post("/graphql", json={"query": query}, headers=headers)).status_code == 200
+    await use_up(meter, Payer.PROJECT, free.id)
+    refused = await client.post("/graphql", json={"query": query}, headers=headers)
+    assert refused.status_code == 429
+    assert "data" not in refused.json()
 
 
 async def test_a_project_that_is_used_up_is_429_in_graphql_too(
     client: httpx.AsyncClient, actor: Actor, owner: Headers, free: Project, meter: Meter
 ) -> None:
     query = f"{{ viewer {{ name }} project(id: {free.id}) {{ name }} }}"
-    await meter.pay((Payer.PROJECT, free.id, False), 2 * BURST)
+    await use_up(meter, Payer.PROJECT, free.id)
     both = await client.post("/graphql", json={"query": query}, headers=owner)
     assert both.status_code == 200
     assert both.json()["errors"][0]["extensions"]["code"] == "rate_limited"
     alone = await client.post("/graphql", json={"query": f"{{ project(id: {free.id}) {{ name }} }}"}, headers=owner)
     assert alone.status_code == 429
-    assert int(alone.headers["retry-after"]) == pytest.approx(BURST / FREE, abs=1)
+    assert int(alone.headers["retry-after"]) > 1
 
 
 async def test_without_limits_nothing_is_said_of_them(client: httpx.AsyncClient, owner: Headers, free: Project) -> None:
