@@ -10,6 +10,7 @@ from app.domain.model import PROJECT_KEY, PROJECT_KIND
 
 MAX_KEY: Final = 256
 MAX_NAME: Final = 200
+MAX_MESSAGE: Final = 2_000
 MAX_EMAIL: Final = 254
 _KIND: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _EMAIL: Final = re.compile(r"[^@\s]{1,64}@[^@\s.]+(?:\.[^@\s.]+)*", re.ASCII)
@@ -77,6 +78,12 @@ def check_label(label: str, field: str) -> str:
     if reason := unstorable_text(label):
         raise ValidationFailed(f"{field} cannot be used: {reason}.", field=field)
     return label
+
+
+def check_message(text: str | None) -> None:
+    """Let a message pass that people wrote beside what they did, or raise ValidationFailed."""
+    if text is not None and (len(text) > MAX_MESSAGE or unstorable_text(text)):
+        raise ValidationFailed(f"A message has at most {MAX_MESSAGE:,} characters that can be stored.", field="message")
 
 
 def email_address(text: str) -> str:

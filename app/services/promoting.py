@@ -19,6 +19,7 @@ from app.domain.errors import (
 from app.domain.events import EventType
 from app.domain.guards import Guard, check_guards
 from app.domain.model import Actor, Environment, EnvStatus, Strategy
+from app.domain.names import check_message
 from app.domain.policy import Operation
 from app.domain.promotion import (
     Checks,
@@ -41,7 +42,6 @@ from app.services.publishing import publish
 from app.services.swap import hold_still
 from app.storage import db, environments, projects, promotions
 
-MAX_MESSAGE: Final = 2_000
 PENDING_DAYS: Final = 14
 TIMEOUT: Final = "5min"
 
@@ -93,8 +93,7 @@ async def _environment(actor: Actor, env_uuid: UUID, op: Operation, project_id: 
 
 
 def _plan(environment: Environment, options: PromoteOptions) -> Plan:
-    if options.message is not None and len(options.message) > MAX_MESSAGE:
-        raise ValidationFailed(f"A message has at most {MAX_MESSAGE:,} characters.", field="message")
+    check_message(options.message)
     steps = environment.rollout_steps if options.rollout_steps is None else check_steps(options.rollout_steps)
     if options.strategy is not Strategy.CANARY:
         if options.rollout_steps is not None:

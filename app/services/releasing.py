@@ -10,6 +10,7 @@ from app.domain.diff import Difference, difference, masked
 from app.domain.events import EventType
 from app.domain.layers import canonical_layer
 from app.domain.model import Actor, Entity, Environment, EnvStatus, Generation, Origin
+from app.domain.names import check_message
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.policy import Operation
 from app.domain.promotion import DocumentConflict, DocumentResolution
@@ -153,9 +154,10 @@ async def rollback_release(
     """Undo what one release did and keep what came later; recorded as a new release.
 
     If its environment is still live, the undone changes return to it as overrides and it becomes ``draft``. Raises
-    ReleaseNotFound, ConflictsOpen, UnknownConflict.
+    ReleaseNotFound, ConflictsOpen, UnknownConflict, ValidationFailed.
     """
     release = await _find(actor, release_uuid, Operation.ROLLBACK_RELEASE, project_id)
+    check_message(message)
     return await _rollback(actor, release, list(resolutions), message)
 
 

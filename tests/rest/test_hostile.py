@@ -104,7 +104,12 @@ async def world(api: Api, actor: Actor) -> World:
     invitation = made(
         await api.post(f"{api.documents}/invitations", {"email": f"{uuid4()}@example.com", "role": "viewer"})
     )
+    done = (await api.fork("done"))["anchor_uuid"]
+    await api.put(api.entity("order", "2"), {"n": 3}, headers={"X-AgentStack-Env": "done"})
+    promoted = made(await api.post("/api/sandbox/promote", {"env_uuid": done, "strategy": "immediate"}))
     values = {
+        "promotion_id": promoted["promotion_id"],
+        "release_id": promoted["release_id"],
         "project_id": str(api.project.id),
         "account_uuid": str(actor.account_uuid),
         "invitation_uuid": invitation["uuid"],
