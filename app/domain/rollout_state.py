@@ -1,7 +1,7 @@
 """Where a rollout stands, as whoever follows it is told: at first as it is, then at each event."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -46,9 +46,12 @@ def ends(event: Event) -> bool:
     return event.type in _ENDS
 
 
-def concerns(event: Event, env_uuid: UUID) -> bool:
-    """Return whether an event tells of the environment's rollout."""
-    return event.env_uuid == env_uuid and (event.type in ROLLOUT_TYPES or event.type in _ENDS)
+def concerns(event: Event, state: RolloutState) -> bool:
+    """Return whether an event tells of the rollout, or of a promotion that needs none."""
+    if event.env_uuid != state.env_uuid:
+        return False
+    at_once = event.type is EventType.GENERATION_PROMOTED and state.status is not EnvStatus.ROLLING_OUT
+    return event.type in ROLLOUT_TYPES or event.type in _ENDS or at_once
 
 
 def state_of(environment: Environment, version: int) -> RolloutState:
@@ -74,14 +77,20 @@ def state_of(environment: Environment, version: int) -> RolloutState:
 
 def state_at(event: Event, before: RolloutState) -> RolloutState:
     """Return where the rollout stands at one of its events; what the event does not say is as it was ``before``."""
-    data = event.data
-    status = EnvStatus.ARCHIVED if event.type is EventType.ENVIRONMENT_ARCHIVED else before.status
-    return RolloutState(
-        project_id=event.project_id,
-        version=event.version,
-        env_uuid=before.env_uuid,
-        type=event.type,
-        status=EnvStatus(str(data["status"])) if "status" in data else status,
+    known = replace(before, version=event.version, type=event.type)
+    if event.type is EventType.ENVIRONMENT_ARCHIVED:
+        return replace(known, status=EnvStatus.ARCHIVED, weight=0, previous_weight=before.weight, next_step_at=None)
+    if event.type is EventType.GENERATION_PROMOTED:
+        status = EnvStatus.DRAFT if event.data.get("partial") else EnvStatus.LIVE
+        return replace(known, status=status, weight=100, previous_weight=before.weight)
+    return as_told(event.data, known)
+
+
+def as_told(data: Mapping[str, Value], before: RolloutState) -> RolloutState:
+    """Return ``before`` with what the data of an event says of a rollout."""
+    return replace(
+        before,
+        status=EnvStatus(str(data["status"])) if "status" in data else before.status,
         weight=_number(data, "traffic_weight", before.weight),
         previous_weight=_number(data, "previous_traffic_weight", before.weight),
         step=_number(data, "step", before.step),

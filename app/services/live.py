@@ -1,14 +1,15 @@
 """Following a project: its events as they are committed, from a cursor on (semantics §9)."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from uuid import UUID
 
 from app.domain.events import Event, EventType, ResyncRequired, ServerStopping, TooSlow, version_of
 from app.domain.model import Environment
 from app.domain.policy import Operation
-from app.domain.rollout_state import RolloutState, concerns, ends, is_over, state_at, state_of
-from app.services import access
+from app.domain.promotion_errors import NotRollingOut
+from app.domain.rollout_state import RolloutState, as_told, concerns, ends, is_over, state_at, state_of
+from app.services import access, rollouts
 from app.services.bus import PAGE, Bus
 from app.services.passes import Pass
 from app.storage import changes, environments
@@ -101,18 +102,31 @@ async def _rollout(bearer: Pass, environment: Environment, after: int | None) ->
     project_id, uuid = environment.project_id, environment.uuid
     # The version before the row: what happens between the two is told twice rather than never.
     version = await changes.current_version(project_id)
-    state = state_of((await environments.get([project_id], uuid)) or environment, version)
+    state = await _standing((await environments.get([project_id], uuid)) or environment, version)
     start = version if after is None else after
     async with _missed(project_id, start) if is_over(state.status) else _joined(bearer, project_id, start) as happening:
         if after is None:
             yield state
         async for event in happening:
-            if concerns(event, uuid):
-                await bearer.check()
-                state = state_at(event, state)
-                yield state
-                if ends(event):
-                    return
+            if not concerns(event, state):
+                continue
+            await bearer.check()
+            state = state_at(event, state)
+            yield state
+            if ends(event) or is_over(state.status):
+                return
+
+
+async def _standing(environment: Environment, version: int) -> RolloutState:
+    """Return where the rollout stands by its plan and the clock."""
+    state = state_of(environment, version)
+    with suppress(NotRollingOut):
+        found = await rollouts.of_environment(environment)
+        if found is not None:
+            step = found.position.step
+            previous = found.plan[step - 1].weight if step else found.request.previous_weight
+            return as_told(found.event_data(previous, found.progress.held), state)
+    return state
 
 
 @asynccontextmanager
