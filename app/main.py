@@ -16,7 +16,7 @@ from app.rest.request_id import request_id, send_request_id
 from app.rest.router import rest_routes
 from app.rest.static import PAGE_HEADERS, graphiql_page, static_asset
 from app.rest.surroundings import enter_graphql
-from app.services import background, document_bodies, identity, live, rates
+from app.services import background, document_bodies, egress, identity, live, rates
 from app.services.cache import MergeCache
 from app.services.external_issuer import ExternalIssuer
 from app.settings import Settings
@@ -35,6 +35,7 @@ def create_app(settings: Settings) -> Litestar:
         try:
             identity.keyring.issuer = ExternalIssuer(settings.trusted_issuer) if settings.trusted_issuer else None
             await identity.prepare()
+            egress.allowed = settings.webhook_allow
             document_bodies.merge_cache = MergeCache(settings.cache_bytes)
             rates.meter = rates.Meter(settings.rate_limits) if settings.rate_limits else None
             # What exists now lives as long as the process: the collector need not look at it again.

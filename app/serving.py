@@ -14,7 +14,7 @@ import structlog
 import uvicorn
 
 from app.main import create_app
-from app.services import background, identity, live
+from app.services import background, egress, identity, live
 from app.settings import Settings
 from app.storage import db, master_key, migrations, wakes
 from app.storage.embedded import default_data_dir, running_cluster
@@ -182,6 +182,7 @@ def serve(settings: Settings, listening: socket.socket, found: Database, on_read
 def work(settings: Settings, found: Database, on_ready: Callable[[], None]) -> None:
     """Do background work until SIGINT or SIGTERM, then drain; returns when all is closed."""
     configure_logging()
+    egress.allowed = settings.webhook_allow
     run_at(found, lambda: _work(found.app_dsn, on_ready), settings.pool_size)
 
 

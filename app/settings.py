@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from app.domain.client_address import Network, parse_networks
+from app.domain.egress import Allowed
 from app.domain.login_limits import LoginLimits
 from app.domain.model import Plan
 from app.domain.query_limits import Introspection, QueryLimits
@@ -78,6 +79,10 @@ class Settings:
     """``STRATA_INTROSPECTION``: who may ask for the GraphQL schema: ``anyone``, ``callers`` (with a token),
     ``nobody``."""
 
+    webhook_allow: Allowed = field(default_factory=Allowed)
+    """``STRATA_WEBHOOK_ALLOW``: names, addresses and networks to which webhooks may go although they are not on the
+    public internet, and by plain http; separated by commas."""
+
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Settings":
         """Return the settings of ``env``. Raises InvalidSetting."""
@@ -101,6 +106,7 @@ class Settings:
             trusted_proxies=_trusted_proxies(env),
             query_limits=_query_limits(env),
             introspection=_introspection(env),
+            webhook_allow=_webhook_allow(env),
         )
 
 
@@ -119,6 +125,13 @@ def _plan(env: Mapping[str, str]) -> Plan:
         return Plan(text)
     except ValueError:
         raise InvalidSetting(f"STRATA_DEFAULT_PLAN must be one of {', '.join(Plan)}, not {text!r}.") from None
+
+
+def _webhook_allow(env: Mapping[str, str]) -> Allowed:
+    try:
+        return Allowed.parse(env.get("STRATA_WEBHOOK_ALLOW") or "")
+    except ValueError as error:
+        raise InvalidSetting(f"STRATA_WEBHOOK_ALLOW cannot be used: {error}.") from None
 
 
 def _worker(env: Mapping[str, str]) -> bool:

@@ -4,6 +4,7 @@ from app.domain.model import EntityStatus, EnvStatus, EnvType, GenerationKind, O
 from app.domain.plans import Limit
 from app.domain.project_settings import ApprovalMode
 from app.domain.segments import Operator
+from app.domain.webhooks import DeliveryStatus, DisabledReason
 from schema.describe import describe_enum
 
 describe_enum(
@@ -148,5 +149,25 @@ describe_enum(
         Operator.GT: "The field is a larger number.",
         Operator.LT: "The field is a smaller number.",
         Operator.CONTAINS: "The field is a string with the value in it, or an array with the value among its items.",
+    },
+)
+describe_enum(
+    DeliveryStatus,
+    "WebhookDeliveryStatus",
+    "Whether a message has arrived.",
+    {
+        DeliveryStatus.PENDING: "Not yet; it will be tried, or tried again.",
+        DeliveryStatus.DELIVERED: "The receiver has answered that it has.",
+        DeliveryStatus.FAILED: "It was given up after three days, or because the receiver wants no more.",
+    },
+)
+describe_enum(
+    DisabledReason,
+    "WebhookDisabledReason",
+    "Why a webhook gets nothing.",
+    {
+        DisabledReason.BY_MEMBER: "Somebody disabled it.",
+        DisabledReason.FAILING: "Nothing arrived for three days.",
+        DisabledReason.GONE: "Its receiver answered 410: it wants no more.",
     },
 )

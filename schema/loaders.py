@@ -18,7 +18,8 @@ from app.domain.model import Actor, Change, Document, Environment, Generation, P
 from app.domain.plans import Usage
 from app.domain.project_settings import ProjectSettings
 from app.domain.query_limits import QueryLimitExceeded
-from app.services import api_keys, invitations, members, resolution, tree
+from app.domain.webhooks import Webhook
+from app.services import api_keys, invitations, members, resolution, tree, webhooks
 from app.services.resolution import DocumentKey
 from app.storage import entities, environments, freezes, generations, levels, plan_usage, project_settings, projects
 from app.storage.accounts import ApiKey
@@ -84,6 +85,7 @@ class Loaders:
         self.layer_counts: DataLoader[Ref, int | None] = DataLoader(_layer_counts)
         self.kinds: DataLoader[tuple[int, str], bool] = DataLoader(_kinds)
         self.api_keys: DataLoader[int, list[ApiKey]] = DataLoader(self._api_keys)
+        self.webhooks: DataLoader[int, list[Webhook]] = DataLoader(self._webhooks)
         self.members: DataLoader[int, list[Member]] = DataLoader(self._members)
         self.invitations: DataLoader[int, list[Invitation]] = DataLoader(self._invitations)
 
@@ -123,6 +125,10 @@ class Loaders:
                 self.environments.prime((project_id, node.environment.uuid), node.environment)
             trees.append(Tree.of(nodes))
         return trees
+
+    async def _webhooks(self, project_ids: list[int]) -> list[list[Webhook]]:
+        assert self._caller is not None
+        return [await webhooks.list_webhooks(self._caller, project_id) for project_id in project_ids]
 
     async def _api_keys(self, project_ids: list[int]) -> list[list[ApiKey]]:
         assert self._caller is not None

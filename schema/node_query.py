@@ -21,6 +21,7 @@ from schema.generations import GenerationNode
 from schema.members import InvitationNode, MemberNode
 from schema.nodes import GlobalId, Node
 from schema.projects import ProjectNode
+from schema.webhooks import WebhookNode
 
 
 @strawberry.type
@@ -101,6 +102,9 @@ async def _listed(context: Context, type_name: str, project_id: int, uuid: UUID)
             case "Invitation":
                 invitations = await loaders.invitations.load(project_id)
                 return next((InvitationNode.of(item) for item in invitations if item.uuid == uuid), None)
+            case "Webhook":
+                webhooks = await loaders.webhooks.load(project_id)
+                return next((WebhookNode.of(item) for item in webhooks if item.uuid == uuid), None)
     except (Forbidden, TokenKindForbidden):
         pass
     return None

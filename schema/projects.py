@@ -30,6 +30,7 @@ from schema.members import InvitationNode, MemberNode
 from schema.nodes import GlobalId, Node
 from schema.plans import LimitUsage
 from schema.settings import ProjectSettingsNode
+from schema.webhooks import WebhookNode
 
 OptionalKind = Annotated[
     str | None, strawberry.argument(description="Only documents of this kind; left out: of all kinds.")
@@ -206,6 +207,11 @@ class ProjectNode(Node):
     async def invitations(self, info: Info) -> list[InvitationNode] | None:
         """The invitations that can still be accepted, newest first. For owners and admins."""
         return [InvitationNode.of(item) for item in await info.context.loaders.invitations.load(self.project_id)]
+
+    @field
+    async def webhooks(self, info: Info) -> list[WebhookNode] | None:
+        """Its webhooks, the oldest first. For owners and admins."""
+        return [WebhookNode.of(item) for item in await info.context.loaders.webhooks.load(self.project_id)]
 
     def _snapshots(self, page: Page[Generation], after: str | None, kind: GenerationKind) -> Connection[GenerationNode]:
         async def count() -> int:

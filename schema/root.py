@@ -32,6 +32,7 @@ from schema.scalars import SCALARS
 from schema.settings import SettingsMutation
 from schema.subscriptions import Subscription
 from schema.viewer import ViewerQuery
+from schema.webhook_mutations import WebhookMutation
 
 DEFAULT_LIMITS: Final = QueryLimits()
 
@@ -53,6 +54,7 @@ class Mutation(
     ApiKeyMutation,
     MemberMutation,
     SettingsMutation,
+    WebhookMutation,
     FreezeMutation,
 ):
     pass

@@ -73,6 +73,13 @@ class Action(StrEnum):
     ROLLBACK_RELEASE = "rollback_release"
     REBASE_ENVIRONMENT = "rebase_environment"
     NOTIFY = "notify"
+    LIST_WEBHOOKS = "list_webhooks"
+    CREATE_WEBHOOK = "create_webhook"
+    UPDATE_WEBHOOK = "update_webhook"
+    DELETE_WEBHOOK = "delete_webhook"
+    ROTATE_WEBHOOK_SECRET = "rotate_webhook_secret"  # noqa: S105
+    TEST_WEBHOOK = "test_webhook"
+    REDELIVER_WEBHOOK = "redeliver_webhook"
 
 
 class Door(StrEnum):
@@ -95,6 +102,7 @@ class ObjectType(StrEnum):
     MEMBER = "member"
     PROJECT = "project"
     SIGNING_KEY = "signing_key"
+    WEBHOOK = "webhook"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,15 @@ class ValidationFailed(DomainError):
     code, kind = "validation_failed", Kind.INVALID
 
 
+class AddressRefused(ValidationFailed):
+    """The server sends nothing to this URL."""
+
+    code = "address_refused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, field="url")
+
+
 class BadRequest(DomainError):
     """A request whose parts do not fit together, or a parameter that cannot be read."""
 
@@ -246,6 +255,20 @@ class InvitationNotFound(NotFound):
         super().__init__("There is no such invitation, or it can be used no more; ask for a new one.")
 
 
+class WebhookNotFound(NotFound):
+    code = "webhook_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such webhook in this project.")
+
+
+class DeliveryNotFound(NotFound):
+    code = "delivery_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such delivery of this webhook.")
+
+
 class EnvironmentNotFound(NotFound):
     code = "environment_not_found"
 
@@ -345,6 +368,20 @@ class LastOwner(DomainError):
 
     def __init__(self) -> None:
         super().__init__("The project has no other owner: make somebody an owner first.")
+
+
+class WebhookDisabled(DomainError):
+    code, kind = "webhook_disabled", Kind.CONFLICT
+
+    def __init__(self) -> None:
+        super().__init__("This webhook is disabled, so nothing is sent to it; enable it first.")
+
+
+class TooManyWebhooks(DomainError):
+    code, kind = "too_many_webhooks", Kind.CONFLICT
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"A project has at most {limit} webhooks; delete one first.", max=limit)
 
 
 class EnvironmentNameTaken(DomainError):

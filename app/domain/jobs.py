@@ -14,6 +14,10 @@ class JobKind(StrEnum):
     CLEAN_QUEUE = "clean_queue"
     FIND_ROLLOUTS = "find_rollouts"
     TEND_ROLLOUT = "tend_rollout"
+    FIND_WEBHOOK_WORK = "find_webhook_work"
+    FAN_OUT_EVENTS = "fan_out_events"
+    SEND_TO_WEBHOOK = "send_to_webhook"
+    FORGET_DELIVERIES = "forget_deliveries"
 
 
 @dataclass(frozen=True, slots=True)

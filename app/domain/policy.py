@@ -45,6 +45,7 @@ class Operation(StrEnum):
     MANAGE_MEMBERS = "manage_members"
     LEAVE = "leave"
     MANAGE_KEYS = "manage_keys"
+    MANAGE_WEBHOOKS = "manage_webhooks"
     READ_AUDIT = "read_audit"
     CHANGE_SETTINGS = "change_settings"
     MANAGE_FREEZES = "manage_freezes"
@@ -101,6 +102,7 @@ POLICY: Final[Mapping[Operation, Rule]] = {
     Operation.MANAGE_MEMBERS: Rule(_ADMINS, None),
     Operation.LEAVE: Rule(_ALL, None),
     Operation.MANAGE_KEYS: Rule(_ADMINS, None),
+    Operation.MANAGE_WEBHOOKS: Rule(_ADMINS, Scope.ADMIN),
     Operation.READ_AUDIT: Rule(_ADMINS, Scope.ADMIN),
     Operation.CHANGE_SETTINGS: Rule(_ADMINS, Scope.ADMIN),
     Operation.MANAGE_FREEZES: Rule(_ADMINS, Scope.ADMIN),

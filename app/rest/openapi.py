@@ -43,6 +43,7 @@ _TAGS: Final = {
     "Settings": "What the project's owners decide about how it works.",
     "Events": "Following a project as it changes.",
     "History": "What changed, who set a value, and dropping overrides.",
+    "Webhooks": "Telling other programs what happens in a project.",
     "Audit": "Who did what, when and from where; append-only.",
 }
 _REFUSALS: Final = {

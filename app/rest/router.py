@@ -37,6 +37,7 @@ from app.rest.response import JsonResponse
 from app.rest.settings import settings_routes
 from app.rest.surroundings import say_replayed
 from app.rest.transfer import transfer_routes
+from app.rest.webhooks import webhook_routes
 
 
 def rest_routes() -> list[Router]:
@@ -61,6 +62,7 @@ def rest_routes() -> list[Router]:
             generation_routes(),
             promotion_routes(),
             release_routes(),
+            webhook_routes(),
             freeze_routes(),
             canary_routes(),
         ],

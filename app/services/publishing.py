@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from app.domain.events import EventType
+from app.domain.jobs import JobKind
 from app.domain.model import Change, Origin
 from app.domain.values import Value
-from app.services import calls
-from app.storage import events
+from app.services import calls, jobs
+from app.storage import events, webhooks
 
 
 async def publish(
@@ -27,7 +28,7 @@ async def publish(
     change of documents in this transaction: the changes from there on are this one event to whoever listens, and
     none of their own. ``data`` must not hold values of documents.
     """
-    return await events.add(
+    version = await events.add(
         project_id,
         type_,
         env_uuid=env_uuid,
@@ -36,6 +37,10 @@ async def publish(
         actor=actor or calls.actor_name(),
         covers=covers,
     )
+    # Asked while the counter is locked: a webhook that is not seen here begins after this event.
+    if await webhooks.any_enabled(project_id):
+        await jobs.enqueue(JobKind.FAN_OUT_EVENTS, project_id=project_id)
+    return version
 
 
 async def publish_documents(changes: Sequence[Change]) -> None:

@@ -73,6 +73,14 @@ ORDER BY version LIMIT $3
 """
 
 
+async def published(project_id: int, after: int, limit: int) -> list[Event]:
+    """Return up to ``limit`` events as ``page`` does, but no changes of documents."""
+    rows = await db.fetch(
+        "SELECT * FROM event WHERE project_id = $1 AND version > $2 ORDER BY version LIMIT $3", project_id, after, limit
+    )
+    return [_from_row(project_id, row) for row in rows]
+
+
 async def page(project_id: int, after: int, limit: int) -> list[Event]:
     """Return up to ``limit`` events of versions above ``after``, in order: those published, and changes of documents.
 

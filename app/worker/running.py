@@ -18,9 +18,9 @@ from app.domain.audit import Door, Via
 from app.domain.jobs import JobKind
 from app.services import calls, jobs
 from app.services.failures import log_failure
-from app.storage import db, queue, typed
+from app.storage import db, queue, typed, wakes
 from app.storage.codec import loads
-from app.worker.table import JOBS, SCHEDULES, Job
+from app.worker.table import JOBS, NEWS, SCHEDULES, Job
 
 DRAIN_SECONDS: Final = 10.0
 TAKEN_AT_ONCE: Final = 8
@@ -30,6 +30,7 @@ DEAD_AFTER: Final = timedelta(seconds=10)
 """A job whose worker said nothing for so long is taken by another one."""
 
 _LONGEST_PAUSE: Final = 10.0
+_COLLECTING: Final = 0.1
 
 
 class JobFailed(Exception):
@@ -45,6 +46,8 @@ class Worker:
         self._stopping = asyncio.Event()
         self._at_work: set[asyncio.Task[None]] = set()
         self._queuer: PgQueuer | None = None
+        self._changed: set[int] = set()
+        self._telling: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Do jobs until ``stop`` is called; those that have begun by then get their time to end."""
@@ -69,6 +72,7 @@ class Worker:
         try:
             self._queuer = queuer = PgQueuer.from_asyncpg_connection(connection)
             self._register(queuer)
+            await connection.add_listener(wakes.CHANNEL, self._on_news)
             if self._stopping.is_set():
                 return
             await queuer.run(
@@ -90,11 +94,30 @@ class Worker:
             if kind in self._table:
                 queuer.schedule(kind, expression)(_promise)
 
+    def _on_news(self, *news: object) -> None:
+        # What a notification says comes last.
+        self._changed.add(int(str(news[-1])))
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell(), context=Context())
+
+    async def _tell(self) -> None:
+        try:
+            while self._changed and not self._stopping.is_set():
+                await asyncio.sleep(_COLLECTING)
+                project_ids = sorted(self._changed)
+                self._changed.clear()
+                for listener in NEWS:
+                    await listener(project_ids)
+        except Exception as error:
+            log_failure(error, "worker")
+
     async def stop(self) -> None:
         """Take no more jobs; those still at work after the time to drain go back into the queue."""
         self._stopping.set()
         if self._queuer is not None:
             self._queuer.shutdown.set()
+        if self._telling is not None:
+            self._telling.cancel()
         if self._at_work:
             await asyncio.wait(self._at_work, timeout=DRAIN_SECONDS)
         for task in tuple(self._at_work):

@@ -1,11 +1,11 @@
 """What each kind of job is: the one place where work that is promised meets the function that does it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from app.domain.jobs import PATIENT, JobKind, Retries
-from app.services import environments, jobs, tending
+from app.services import environments, jobs, tending, webhook_sending
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,20 @@ JOBS: Final[Mapping[JobKind, Job]] = {
     JobKind.CLEAN_QUEUE: Job(jobs.clean_queue),
     JobKind.FIND_ROLLOUTS: Job(tending.find_rollouts),
     JobKind.TEND_ROLLOUT: Job(tending.tend, seconds=330),
+    JobKind.FIND_WEBHOOK_WORK: Job(webhook_sending.find_work),
+    JobKind.FAN_OUT_EVENTS: Job(webhook_sending.fan_out),
+    JobKind.SEND_TO_WEBHOOK: Job(webhook_sending.send, at_once=8),
+    JobKind.FORGET_DELIVERIES: Job(webhook_sending.forget_old),
 }
 
 SCHEDULES: Final[Mapping[JobKind, str]] = {
     JobKind.FIND_EXPIRED: "* * * * *",
     JobKind.FIND_ROLLOUTS: "* * * * *",
     JobKind.CLEAN_QUEUE: "17 * * * *",
+    JobKind.FIND_WEBHOOK_WORK: "* * * * *",
+    JobKind.FORGET_DELIVERIES: "37 * * * *",
 }
 """When jobs without arguments are promised, once for all processes; no finer than a minute."""
+
+NEWS: Final[Sequence[Callable[[Sequence[int]], Awaitable[None]]]] = (webhook_sending.on_news,)
+"""Told of the projects in which something has changed, soon after; a word can get lost, so a schedule looks, too."""

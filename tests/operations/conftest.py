@@ -6,7 +6,9 @@ import asyncpg
 import httpx
 import pytest
 
+from app.domain.egress import Allowed
 from app.domain.model import Actor, Project
+from app.services import egress
 from tests.conftest import Database
 from tests.doors import Headers, address, app, client, headers_of, owner
 from tests.operations.world import Mutation, Rest, World
@@ -18,9 +20,15 @@ Contents = dict[str, str]
 
 @pytest.fixture
 async def world(
-    client: httpx.AsyncClient, owner: Headers, actor: Actor, project: Project, request: pytest.FixtureRequest
+    client: httpx.AsyncClient,
+    owner: Headers,
+    actor: Actor,
+    project: Project,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> World:
     """The owner's client, and something to do for every operation, the one that the test is about above all."""
+    monkeypatch.setattr(egress, "allowed", Allowed.parse("127.0.0.1"))
     client.headers.update(owner)
     made = await World.made(client, actor, project)
     call = request.node.callspec.params.get("call") if hasattr(request.node, "callspec") else None

@@ -37,7 +37,7 @@ def shown(answer: httpx.Response) -> Any:
     if not answer.content:
         return None
     body = answer.json()
-    return {name: value for name, value in body.items() if name not in ("key", "token", "notice")}
+    return {name: value for name, value in body.items() if name not in ("key", "token", "secret", "notice")}
 
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.name)

@@ -24,12 +24,16 @@ from app.services import (
     invitations,
     projects,
     promoting,
+    webhooks,
 )
 from app.services.branching import ForkOptions
 from app.services.promoting import PromoteOptions
 from app.storage import accounts, members
 
 Input = dict[str, Any]
+
+HOOK = "http://127.0.0.1:9/hook"
+"""An address that the tests' own process lists, and no server does: nothing is ever sent there."""
 
 
 @dataclass
@@ -51,6 +55,8 @@ class World:
     waiting: UUID
     promotion: UUID
     release: UUID
+    webhook: UUID
+    delivery: UUID
 
     @classmethod
     async def made(cls, client: httpx.AsyncClient, actor: Actor, project: Project) -> "World":
@@ -80,6 +86,7 @@ class World:
             waiting,
             promotion,
             release,
+            *await _webhook(actor, project),
         )
 
 
@@ -118,6 +125,12 @@ async def _roll_out(world: World) -> None:
     assert made.status is PromotionStatus.ROLLING_OUT
 
 
+async def _webhook(actor: Actor, project: Project) -> tuple[UUID, UUID]:
+    """Make a webhook with a message on its way; no worker is there to send it."""
+    made = await webhooks.create(actor, project.id, HOOK)
+    return made.webhook.uuid, (await webhooks.test(actor, project.id, made.webhook.uuid)).uuid
+
+
 @dataclass(frozen=True)
 class Rest:
     """A request of the REST door: what its route is called, and what it says."""
@@ -144,6 +157,8 @@ class Rest:
             invitation_uuid=world.invitation,
             promotion_id=world.promotion,
             release_id=world.release,
+            webhook_uuid=world.webhook,
+            delivery_uuid=world.delivery,
         )
 
     async def send(self, world: World, key: str | None = None, body: Any = None, **headers: str) -> httpx.Response:
@@ -160,6 +175,7 @@ class Rest:
 
 
 PROJECT = "/api/projects/{project_id}"
+WEBHOOKS = f"{PROJECT}/webhooks"
 ENTITY = f"{PROJECT}/entities/{{kind}}/{{key}}"
 
 THEIRS = {"kind": "page", "key": "a", "path": "/n", "take": "theirs"}
@@ -306,6 +322,14 @@ REST = [
         )
     ),
 ]
+REST += [
+    Rest("POST", WEBHOOKS, Action.CREATE_WEBHOOK, lambda _: {"url": HOOK, "events": ["rollout.*"]}),
+    Rest("PATCH", f"{WEBHOOKS}/{{webhook_uuid}}", Action.UPDATE_WEBHOOK, lambda _: {"enabled": False}),
+    Rest("DELETE", f"{WEBHOOKS}/{{webhook_uuid}}", Action.DELETE_WEBHOOK),
+    Rest("POST", f"{WEBHOOKS}/{{webhook_uuid}}/rotate-secret", Action.ROTATE_WEBHOOK_SECRET),
+    Rest("POST", f"{WEBHOOKS}/{{webhook_uuid}}/test", Action.TEST_WEBHOOK),
+    Rest("POST", f"{WEBHOOKS}/{{webhook_uuid}}/deliveries/{{delivery_uuid}}/redeliver", Action.REDELIVER_WEBHOOK),
+]
 # Without a token there is nobody whose key it could be, and none outlives the token that it came with.
 UNKEYED = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh", "logout")}
 
@@ -337,6 +361,10 @@ class Mutation:
 
 def _project(world: World) -> Input:
     return {"projectId": world.project.id}
+
+
+def _webhook_input(world: World) -> Input:
+    return {**_project(world), "webhookUuid": str(world.webhook)}
 
 
 def _env(world: World) -> Input:
@@ -448,6 +476,35 @@ MUTATIONS = [
         Action.RESTORE_PRODUCTION,
         lambda world: {**_project(world), "backupUuid": str(world.backup)},
         "changed created deleted",
+    ),
+]
+
+MUTATIONS += [
+    Mutation(
+        "createWebhook",
+        Action.CREATE_WEBHOOK,
+        lambda world: {**_project(world), "url": HOOK},
+        "webhook { uuid events }",
+    ),
+    Mutation(
+        "updateWebhook",
+        Action.UPDATE_WEBHOOK,
+        lambda world: {**_webhook_input(world), "events": ["*"]},
+        "webhook { events enabled }",
+    ),
+    Mutation("deleteWebhook", Action.DELETE_WEBHOOK, lambda world: _webhook_input(world), "webhookUuid"),
+    Mutation(
+        "rotateWebhookSecret",
+        Action.ROTATE_WEBHOOK_SECRET,
+        lambda world: _webhook_input(world),
+        "webhook { oldSecretUntil }",
+    ),
+    Mutation("testWebhook", Action.TEST_WEBHOOK, lambda world: _webhook_input(world), "delivery { uuid payload }"),
+    Mutation(
+        "redeliverWebhook",
+        Action.REDELIVER_WEBHOOK,
+        lambda world: {**_webhook_input(world), "deliveryUuid": str(world.delivery)},
+        "delivery { uuid status }",
     ),
 ]
 

@@ -58,8 +58,8 @@ class Api:
 
 
 def made(answer: httpx.Response) -> dict[str, Any]:
-    """Return the body of a 200 or 201."""
-    assert answer.status_code in (200, 201), answer.text
+    """Return the body of a success."""
+    assert answer.status_code in (200, 201, 202), answer.text
     body: dict[str, Any] = answer.json()
     return body
 

@@ -9,8 +9,10 @@ import httpx
 import pytest
 from litestar import Litestar
 
+from app.domain.egress import Allowed
 from app.domain.model import Actor
 from app.domain.paging import encode_cursor
+from app.services import egress
 from tests.rest.conftest import Api, made
 
 REFUSED = range(400, 500)
@@ -91,8 +93,9 @@ class World:
 
 
 @pytest.fixture
-async def world(api: Api, actor: Actor) -> World:
+async def world(api: Api, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> World:
     """Something to attack."""
+    monkeypatch.setattr(egress, "allowed", Allowed.parse("127.0.0.1"))
     await api.put(f"{api.documents}/data", {"config": {"a": 1}})
     await api.put(api.entity("order", "1"), {"n": 1})
     anchor = (await api.fork("work"))["anchor_uuid"]
@@ -107,10 +110,14 @@ async def world(api: Api, actor: Actor) -> World:
     done = (await api.fork("done"))["anchor_uuid"]
     await api.put(api.entity("order", "2"), {"n": 3}, headers={"X-AgentStack-Env": "done"})
     promoted = made(await api.post("/api/sandbox/promote", {"env_uuid": done, "strategy": "immediate"}))
+    webhook = made(await api.post(f"{api.documents}/webhooks", {"url": "http://127.0.0.1:9/"}))
+    probe = made(await api.post(f"{api.documents}/webhooks/{webhook['uuid']}/test", None))
     values = {
         "promotion_id": promoted["promotion_id"],
         "release_id": promoted["release_id"],
         "project_id": str(api.project.id),
+        "webhook_uuid": webhook["uuid"],
+        "delivery_uuid": probe["uuid"],
         "account_uuid": str(actor.account_uuid),
         "invitation_uuid": invitation["uuid"],
         "kind": "order",

@@ -13,6 +13,7 @@ import pytest
 
 import app.services
 from app.domain import policy
+from app.domain.egress import Allowed
 from app.domain.errors import DomainError, Forbidden, NotFound, ProjectNotFound, TokenKindForbidden
 from app.domain.guards import Side
 from app.domain.members import Membership
@@ -26,6 +27,7 @@ from app.services import (
     canaries,
     checkpoints,
     documents,
+    egress,
     environments,
     freezes,
     history,
@@ -36,11 +38,13 @@ from app.services import (
     releasing,
     rollouts,
     tree,
+    webhooks,
 )
 from app.services.branching import ForkOptions
 from app.services.environments import EnvironmentUpdate
 from app.services.members import MemberChange
 from app.services.promoting import PromoteOptions
+from app.services.webhooks import WebhookChange
 from app.storage import db
 from tests.conftest import MakeActor
 from tests.services.shop import Shop
@@ -122,6 +126,10 @@ OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
     "rebasing.rebase": Operation.REBASE,
     "releasing.rollback_release": Operation.ROLLBACK_RELEASE,
     "projects.role": Operation.READ_ROLE,
+    **{
+        f"webhooks.{name}": Operation.MANAGE_WEBHOOKS
+        for name in "create delete list_deliveries list_webhooks redeliver rotate_secret test update".split()
+    },
     "revert.revert": Operation.WRITE,
     "transfer.import_documents": Operation.WRITE,
 }
@@ -167,6 +175,8 @@ class Place:
     promotion_uuid: UUID
     rolling_uuid: UUID
     release_uuid: UUID
+    webhook_uuid: UUID
+    delivery_uuid: UUID
 
     def arguments(self, function: Function, project_id: int | None) -> dict[str, object]:
         """Return what ``function`` needs; a parameter that is not known here fails."""
@@ -204,6 +214,9 @@ class Place:
             "key_uuid": self.key_uuid,
             "freeze_uuid": self.freeze_uuid,
             "reason": "reason",
+            "webhook_uuid": self.webhook_uuid,
+            "delivery_uuid": self.delivery_uuid,
+            "url": "http://127.0.0.1:9/",
         }
         if function.__module__ in (canaries.__name__, rollouts.__name__):
             known["env_uuid"] = self.rolling_uuid
@@ -214,6 +227,8 @@ class Place:
         parameters = self._parameters(function)
         if "account_uuid" in parameters:
             return MemberChange(role=Role.VIEWER)
+        if "webhook_uuid" in parameters:
+            return WebhookChange(description="other")
         return EnvironmentUpdate(shadow_writes=True) if "env_uuid" in parameters else None
 
     def _sides(self, function: Function) -> dict[str, object]:
@@ -248,7 +263,9 @@ def _needs_project(function: Function) -> bool:
 
 
 @pytest.fixture
-async def place(shop: Shop, make_actor: MakeActor) -> Place:
+async def place(shop: Shop, make_actor: MakeActor, monkeypatch: pytest.MonkeyPatch) -> Place:
+    monkeypatch.setattr(egress, "allowed", Allowed.parse("127.0.0.1"))
+    hook = (await webhooks.create(shop.actor, shop.project_id, "http://127.0.0.1:9/")).webhook.uuid
     env = await shop.fork("env")
     member = await make_actor()
     await _join(member, shop.project_id, Role.EDITOR)
@@ -269,6 +286,8 @@ async def place(shop: Shop, make_actor: MakeActor) -> Place:
         promotion.uuid,
         await _rolling(member, shop.project_id),
         released.release_uuid or released.uuid,
+        hook,
+        (await webhooks.test(shop.actor, shop.project_id, hook)).uuid,
     )
 
 

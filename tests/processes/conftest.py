@@ -1,0 +1,3 @@
+from tests.services.conftest import shop
+
+__all__ = ["shop"]
