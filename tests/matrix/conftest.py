@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -6,6 +6,8 @@ import strawberry.schema.schema
 from graphql import DocumentNode, GraphQLError
 from litestar import Litestar
 
+from app.domain.egress import Allowed
+from app.services import egress
 from tests.doors import app
 from tests.matrix.stage import Stage, set_up
 
@@ -13,9 +15,11 @@ __all__ = ["app", "stage"]
 
 
 @pytest.fixture(scope="session")
-async def stage(app: Litestar) -> Stage:
+async def stage(app: Litestar) -> AsyncIterator[Stage]:
     """Two projects, and everybody who could ask; nothing that a cell does stays."""
-    return await set_up(app)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(egress, "allowed", Allowed.parse("127.0.0.1"))
+        yield await set_up(app)
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -58,6 +58,12 @@ OPERATION_OF: dict[Action, Operation] = {
     Action.UPDATE_ENVIRONMENT: Operation.UPDATE_ENVIRONMENT,
     Action.UPDATE_SETTINGS: Operation.CHANGE_SETTINGS,
     Action.WRITE_DOCUMENT: Operation.WRITE,
+    Action.CREATE_WEBHOOK: Operation.MANAGE_WEBHOOKS,
+    Action.UPDATE_WEBHOOK: Operation.MANAGE_WEBHOOKS,
+    Action.DELETE_WEBHOOK: Operation.MANAGE_WEBHOOKS,
+    Action.ROTATE_WEBHOOK_SECRET: Operation.MANAGE_WEBHOOKS,
+    Action.TEST_WEBHOOK: Operation.MANAGE_WEBHOOKS,
+    Action.REDELIVER_WEBHOOK: Operation.MANAGE_WEBHOOKS,
 }
 
 BESIDE = {
@@ -127,6 +133,7 @@ class Get:
             env_uuid=world.env,
             promotion_id=world.promotion,
             release_id=world.release,
+            webhook_uuid=world.webhook,
         )
 
     async def send(self, world: World) -> httpx.Response:
@@ -248,6 +255,7 @@ VARIABLES: dict[str, tuple[str, Callable[[World], Any]]] = {
     "keyId": ("ID!", lambda world: GlobalId("ApiKey", world.project.id, world.key).encode()),
     "memberId": ("ID!", lambda world: GlobalId("Member", world.project.id, world.member).encode()),
     "freezeId": ("ID!", lambda world: GlobalId("Freeze", world.project.id, world.freeze).encode()),
+    "webhookId": ("ID!", lambda world: GlobalId("Webhook", world.project.id, world.webhook).encode()),
     "invitationId": ("ID!", lambda world: GlobalId("Invitation", world.project.id, world.invitation).encode()),
 }
 
@@ -276,6 +284,8 @@ REST_READS = [
     Get("/api/projects", Operation.LIST_PROJECTS),
     Get(PROJECT),
     Get(f"{PROJECT}/api-keys", Operation.MANAGE_KEYS),
+    Get(f"{PROJECT}/webhooks", Operation.MANAGE_WEBHOOKS),
+    Get(f"{PROJECT}/webhooks/{{webhook_uuid}}/deliveries", Operation.MANAGE_WEBHOOKS),
     Get(f"{PROJECT}/members", Operation.READ_MEMBERS),
     Get(f"{PROJECT}/invitations", Operation.MANAGE_MEMBERS),
     Get(f"{PROJECT}/data"),
@@ -317,6 +327,7 @@ NODES = [
     Ask("node of a generation", "node(id: $generationId) { id }"),
     Ask("node of a freeze", "node(id: $freezeId) { id }"),
     Ask("node of a key", "node(id: $keyId) { id }", Operation.MANAGE_KEYS, Operation.READ),
+    Ask("node of a webhook", "node(id: $webhookId) { id }", Operation.MANAGE_WEBHOOKS, Operation.READ),
     Ask("node of a member", "node(id: $memberId) { id }", Operation.READ_MEMBERS, Operation.READ),
     Ask("node of an invitation", "node(id: $invitationId) { id }", Operation.MANAGE_MEMBERS, Operation.READ),
 ]
@@ -338,6 +349,7 @@ WAYS = {
     "Generation": Way("generation(uuid: $checkpoint) { %s }"),
     "ResolvedDocument": Way('environment(uuid: $env) { document(kind: "page", key: "a") { %s } }'),
     "ApiKey": Way("project(id: $projectId) { apiKeys { %s } }", Operation.READ, Operation.MANAGE_KEYS),
+    "Webhook": Way("project(id: $projectId) { webhooks { %s } }", Operation.READ, Operation.MANAGE_WEBHOOKS),
     "Member": Way("project(id: $projectId) { members { %s } }", Operation.READ, Operation.READ_MEMBERS),
     "Freeze": Way("project(id: $projectId) { freezes { %s } }"),
     "Invitation": Way("project(id: $projectId) { invitations { %s } }", Operation.READ, Operation.MANAGE_MEMBERS),
@@ -346,6 +358,7 @@ WAYS = {
 
 FIELDS = {
     "Project.apiKeys": Operation.MANAGE_KEYS,
+    "Project.webhooks": Operation.MANAGE_WEBHOOKS,
     "Project.audit": Operation.READ_AUDIT,
     "Project.members": Operation.READ_MEMBERS,
     "Project.invitations": Operation.MANAGE_MEMBERS,
