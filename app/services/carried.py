@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
-from uuid import UUID
 
 from app.domain.carrying import Carried, LineLayer, base_of, carried_by, without
 from app.domain.layers import resolve
-from app.domain.model import Entity, Environment, Generation, GenerationKind
+from app.domain.model import USER_KIND, Entity, Environment, Generation, GenerationKind
 from app.domain.patch import NOTHING, Patch, Replace, diff, leaves, restrict
 from app.domain.pointer import Path, format_pointer, parse_pointer
 from app.domain.promotion import DocumentPaths, DocumentResolution, EntityMerge, Plan
@@ -19,19 +18,18 @@ from app.domain.values import MISSING, State, same
 from app.services import resolution, writing
 from app.services.resolution import View
 from app.storage import changes, environments, generations, layers, lines, protections, releases, snapshots
-from app.storage.lines import LineLayers
+from app.storage.layers import Layer
+from app.storage.lines import Fingerprint, LineLayers
 
 CHUNK: Final = 500
 _NOTHING: Final = Carried(NOTHING, NOTHING)
 
-Fingerprint = frozenset[tuple[UUID, UUID, int]]
-
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All that a promotion needs. ``line`` is what is above production, uppermost first; ``seen`` all versions read.
+    """All that a promotion needs. ``line`` is what is above production, uppermost first.
 
-    ``layers`` are those whose bases the promotion marks.
+    ``layers`` are those whose bases the promotion marks; ``seen`` tells all that was read.
     """
 
     environment: Environment
@@ -65,8 +63,9 @@ async def prepare(environment: Environment, plan: Plan) -> Prepared:
     above = [known[uuid] for uuid in head.ancestors if uuid != root.uuid and known[uuid].kind is GenerationKind.LINE]
     if head.replaces_version is None:
         found = await lines.layers_of(root.uuid, above)
-        merges = await _carried(found, root, head, plan)
-        seen = lines.fingerprint(found)
+        seen = lines.fingerprint((item.entity, item.all_layers) for item in found)
+        found = [item for item in found if _in_sight(item, head)]
+        merges = await _carried(found, root, plan)
     else:
         own = [generation for generation in above if generation.replaces_version is not None]
         found = await lines.layers_of(root.uuid, own)
@@ -75,7 +74,25 @@ async def prepare(environment: Environment, plan: Plan) -> Prepared:
     return Prepared(environment, production, head, root, above, merges, found, seen)
 
 
-async def _carried(found: Sequence[LineLayers], root: Generation, head: Generation, plan: Plan) -> list[EntityMerge]:
+async def is_as_read(prepared: Prepared) -> bool:
+    """Return whether all is as ``prepare`` read it; to be asked when everything is locked."""
+    head, root = prepared.head, prepared.root
+    if head.replaces_version is None:
+        line = [generation.uuid for generation in prepared.line]
+        return await lines.fingerprint_now(root.project_id, root.uuid, line) == prepared.seen
+    candidates = [entity.uuid for entity in await _candidates(root, head, head.replaces_version)]
+    return await lines.fingerprint_now(root.project_id, root.uuid, head.path, candidates) == prepared.seen
+
+
+def _in_sight(item: LineLayers, head: Generation) -> bool:
+    """Return whether the head's filter lets a document be carried: users need a layer at the filter or below it."""
+    if head.filter_uuid is None or item.entity.kind != USER_KIND:
+        return True
+    place = head.ancestors.index(head.filter_uuid)
+    return any(layer.generation_uuid in head.ancestors[place:] for layer in item.layers)
+
+
+async def _carried(found: Sequence[LineLayers], root: Generation, plan: Plan) -> list[EntityMerge]:
     resolutions, paths = resolutions_by_document(plan.resolutions), _chosen(plan.paths)
     hidden = [item.entity.uuid for item in found if item.root is not None and layers.state_of(item.root) is MISSING]
     last = await changes.last_shown(root.project_id, hidden, root.uuid) if hidden else {}
@@ -150,7 +167,7 @@ async def _replacing(
     resolutions, paths = resolutions_by_document(plan.resolutions), _chosen(plan.paths)
     view = View(production, root, version)
     merges: list[EntityMerge] = []
-    seen: set[tuple[UUID, UUID, int]] = set()
+    seen: list[tuple[Entity, Sequence[Layer]]] = []
     candidates = await _candidates(root, head, version)
     for start in range(0, len(candidates), CHUNK):
         chunk = candidates[start : start + CHUNK]
@@ -160,7 +177,7 @@ async def _replacing(
         then = await resolution.wound_back(view, [now[uuid] for uuid in uuids])
         for entity, document in zip(chunk, then, strict=True):
             ours, theirs = now[entity.uuid], wanted[entity.uuid]
-            seen.update((entity.uuid, layer.generation_uuid, layer.version) for layer in (*ours.layers, *theirs.layers))
+            seen += [(entity, ours.layers), (entity, theirs.layers)]
             if theirs.in_sight:
                 change = diff(document.state, theirs.state)
                 carried = Carried(change, base_of(change, document.state))
@@ -176,7 +193,7 @@ async def _replacing(
                         places=theirs.places,
                     )
                 )
-    return [merge for merge in merges if merge.carried.changes or merge.rest.changes], frozenset(seen)
+    return [merge for merge in merges if merge.carried.changes or merge.rest.changes], lines.fingerprint(seen)
 
 
 async def _candidates(root: Generation, head: Generation, version: int) -> list[Entity]:

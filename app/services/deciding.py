@@ -17,12 +17,12 @@ from app.domain.promotion import CarriedChange, DocumentConflict, Promotion, Pro
 from app.domain.promotion_errors import PromotionNotFound, PromotionNotPending
 from app.domain.values import MISSING, State, Value
 from app.services import access, canaries, recording
-from app.services.carried import Prepared, bound, prepare
+from app.services.carried import Prepared, bound
 from app.services.carrying_out import carry_out, unfrozen
 from app.services.checking import as_status, check, editors, settle_status
 from app.services.operation import operation
 from app.services.publishing import publish
-from app.services.swap import hold_still
+from app.services.swap import prepare_held
 from app.storage import db, environments, promotions
 from app.storage.promotions import Wanted
 
@@ -142,8 +142,7 @@ async def _approve(actor: Actor, seen: Promotion, override_freeze: bool) -> Deci
 
 async def _decide(actor: Actor, seen: Promotion) -> Decision:
     environment = await _environment_of(seen)
-    prepared = await prepare(environment, seen.plan)
-    locked = await hold_still(prepared)
+    prepared, locked = await prepare_held(environment, seen.plan)
     request = await _lock_pending(seen)
     if request.required_approvals:
         approvals.check_approver(actor.account_uuid, request.account_uuid, await editors(prepared))

@@ -39,7 +39,7 @@ from app.services.carrying_out import carry_out, record, record_request, unfroze
 from app.services.checking import Checked, as_status, check, editors, settle_status
 from app.services.operation import operation
 from app.services.publishing import publish
-from app.services.swap import hold_still
+from app.services.swap import prepare_held
 from app.storage import db, environments, projects, promotions
 
 PENDING_DAYS: Final = 14
@@ -127,8 +127,7 @@ async def _validate(seen: Environment) -> Validated:
     seen = await _again(seen)
     if seen.status is not EnvStatus.READY:
         lifecycle.check_move(seen, EnvStatus.VALIDATING)
-    prepared = await prepare(seen, Plan(Strategy.IMMEDIATE, []))
-    await hold_still(prepared)
+    prepared, _ = await prepare_held(seen, Plan(Strategy.IMMEDIATE, []))
     checked = await check(prepared, as_status(seen))
     after = await settle_status(seen, checked.checks)
     await record(after, {"checks": dict(checked.checks.passed)})
@@ -163,11 +162,10 @@ async def _promote(actor: Actor, seen: Environment, options: PromoteOptions) -> 
 
 async def _ask(actor: Actor, seen: Environment, options: PromoteOptions) -> Promotion:
     plan = _plan(seen, options)
+    prepared, locked = await prepare_held(seen, plan)
     pending = await promotions.open_of(seen.project_id, seen.uuid)
     if pending is not None and pending.status is PromotionStatus.PENDING_APPROVAL:
         raise PromotionPending(str(pending.uuid))
-    prepared = await prepare(seen, plan)
-    locked = await hold_still(prepared)
     settings = await project_settings.of(seen.project_id)
     checked = await check(prepared, as_status(seen, gates_required=settings.require_gates_passed_on_promote))
     request = await _request(actor, prepared, checked, bound(plan, prepared.merges), options.message)

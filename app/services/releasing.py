@@ -167,6 +167,7 @@ async def _rollback(
 ) -> Release:
     project_id = release.project_id
     production = await environments.production(project_id)
+    await lines.lock_releasing(project_id)
     await lines.lock_all(project_id, [production.uuid, release.env_uuid])
     environment = await environments.get([project_id], release.env_uuid)
     root = await writing.head_of(production)

@@ -11,9 +11,10 @@ from app.domain.layers import canonical_layer
 from app.domain.model import Actor, Environment, EnvStatus, Generation, GenerationKind, Origin
 from app.domain.names import MAX_NAME
 from app.domain.patch import NOTHING, Patch, Replace, apply
+from app.domain.promotion import Plan
 from app.domain.values import MISSING, same
 from app.services import project_settings, writing
-from app.services.carried import Prepared, carrying, changed_documents
+from app.services.carried import Prepared, carrying, changed_documents, is_as_read, prepare
 from app.services.publishing import publish
 from app.services.writing import DocumentWrite, Target
 from app.storage import (
@@ -34,9 +35,24 @@ from app.storage.releases import NewRelease, Release, ReleasedEntity
 WHOLE_WEIGHT = 100
 
 
-async def hold_still(prepared: Prepared) -> list[Environment]:
-    """Lock all that a promotion touches, in the one order, and check that it is as it was read. Raises Retry."""
+async def prepare_held(environment: Environment, plan: Plan) -> tuple[Prepared, list[Environment]]:
+    """Work out what promoting ``environment`` does, and lock all that it touches; return both.
+
+    The work is done before anything is locked, and again under the locks only if what it read was written to
+    meanwhile. Raises Retry if an anchor moved, and as ``prepare`` does.
+    """
+    prepared = await prepare(environment, plan)
+    locked = await _hold_still(prepared)
+    if not await is_as_read(prepared):
+        prepared = await prepare(environment, plan)
+    await entities.lock_many(environment.project_id, [merge.entity.uuid for merge in prepared.merges])
+    return prepared, locked
+
+
+async def _hold_still(prepared: Prepared) -> list[Environment]:
+    """Lock the anchors in the one order, and check that they are as they were read."""
     project_id = prepared.environment.project_id
+    await lines.lock_releasing(project_id)
     own = [prepared.production.uuid, prepared.environment.uuid, *{item.env_uuid for item in prepared.line}]
     around = await lines.environments_around(project_id, own, [item.uuid for item in prepared.line])
     locked = await lines.lock_all(project_id, [item.uuid for item in around])
@@ -47,7 +63,6 @@ async def hold_still(prepared: Prepared) -> list[Environment]:
         heads.get(item.uuid) != (item.head_uuid, item.status) for item in seen
     ):
         raise db.Retry
-    await entities.lock_many(project_id, [merge.entity.uuid for merge in prepared.merges])
     return locked
 
 

@@ -50,7 +50,7 @@ WITH input AS (
     RETURNING layer.entity_uuid, layer.uuid
 ), counted AS (
     UPDATE project_counter SET version = version + (SELECT count(*) FROM written)
-    WHERE project_id = $1 AND protection = $17 RETURNING version
+    WHERE project_id = $1 AND protection = $17 RETURNING version, clock_timestamp() AS time
 ), shown AS (
     UPDATE generation SET entity_count = entity_count + $6::bigint, user_count = user_count + $15::bigint
     FROM counted WHERE ($6::bigint <> 0 OR $15::bigint <> 0) AND generation.project_id = $1 AND generation.uuid = $2
@@ -59,7 +59,7 @@ _CHANGED: Final = """
 INSERT INTO change (project_id, version, env_uuid, generation_uuid, entity_uuid, entity_version, forward, reverse,
                     layer_reverse, origin, actor, created_at)
 SELECT $1, counted.version - (SELECT count(*) FROM input) + input.position, $3, $2, input.entity_uuid,
-       versioned.version, input.forward, input.reverse, input.layer_reverse, $4, $5, clock_timestamp()
+       versioned.version, input.forward, input.reverse, input.layer_reverse, $4, $5, counted.time
 FROM counted CROSS JOIN input JOIN versioned ON versioned.uuid = input.entity_uuid
     JOIN written ON written.entity_uuid = input.entity_uuid
 RETURNING version, entity_version, entity_uuid, created_at,

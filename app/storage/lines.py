@@ -1,6 +1,6 @@
 """The layers of an environment's line above production, and moving what stands on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -45,14 +45,47 @@ class LineLayers:
             top = top.with_references(sealer.patches(at_root, raw[:1])[0], at_root, sealer)
         return LineLayers(self.entity, top, layers, places)
 
+    @property
+    def all_layers(self) -> Sequence[Layer]:
+        return [self.root, *self.layers] if self.root else self.layers
 
-def fingerprint(found: Sequence[LineLayers]) -> frozenset[tuple[UUID, UUID, int]]:
-    """Return what tells whether any of the layers was written to: (entity, generation, version) of each."""
+
+_TOUCHED: Final = (
+    "SELECT DISTINCT layer.entity_uuid FROM layer WHERE layer.project_id = $1"
+    " AND layer.generation_uuid = ANY ($2::uuid[])"
+    " AND NOT (layer.form = 'patch' AND layer.data = '{\"set\": {}, \"unset\": []}')"
+)
+_HELD: Final = keyed(
+    "layer",
+    "layer.project_id = $1 AND layer.entity_uuid = touched.entity_uuid"
+    " AND (layer.generation_uuid = ANY ($2::uuid[]) OR layer.generation_uuid = $3)",
+)
+
+Fingerprint = frozenset[tuple[UUID, UUID, int, str | None]]
+"""What tells whether layers were written to or marked: (entity, generation, version, base) of each."""
+
+
+def fingerprint(found: Iterable[tuple[Entity, Iterable[Layer]]]) -> Fingerprint:
+    """Return that of layers, as they were read."""
     return frozenset(
-        (item.entity.uuid, layer.generation_uuid, layer.version)
-        for item in found
-        for layer in (*item.layers, *([item.root] if item.root else ()))
+        (entity.uuid, layer.generation_uuid, layer.version, layer.base) for entity, held in found for layer in held
     )
+
+
+async def fingerprint_now(
+    project_id: int, root_uuid: UUID, line: Sequence[UUID], entity_uuids: Sequence[UUID] | None = None
+) -> Fingerprint:
+    """Return that of the layers that generations hold of entities; None: of all that the line overrides."""
+    touched = _TOUCHED if entity_uuids is None else "SELECT unnest($4::uuid[]) AS entity_uuid"
+    rows = await db.fetch(
+        f"WITH touched AS MATERIALIZED ({touched})"
+        f" SELECT layer.entity_uuid, layer.generation_uuid, layer.version, layer.base FROM touched {_HELD}",
+        project_id,
+        line,
+        root_uuid,
+        *(() if entity_uuids is None else (entity_uuids,)),
+    )
+    return frozenset(tuple(row) for row in rows)
 
 
 async def layers_of(root_uuid: UUID, line: Sequence[Generation]) -> list[LineLayers]:
@@ -60,16 +93,10 @@ async def layers_of(root_uuid: UUID, line: Sequence[Generation]) -> list[LineLay
     if not line:
         return []
     uuids = [generation.uuid for generation in line]
-    own = (
-        "layer.project_id = $1 AND layer.entity_uuid = entity.uuid"
-        " AND (layer.generation_uuid = ANY ($2::uuid[]) OR layer.generation_uuid = $3)"
-    )
     rows = await db.fetch(
-        "WITH touched AS MATERIALIZED (SELECT DISTINCT layer.entity_uuid FROM layer"
-        "  WHERE layer.project_id = $1 AND layer.generation_uuid = ANY ($2::uuid[])"
-        "  AND NOT (layer.form = 'patch' AND layer.data = '{\"set\": {}, \"unset\": []}'))"
+        f"WITH touched AS MATERIALIZED ({_TOUCHED})"
         " SELECT entity.uuid AS entity_uuid, entity.kind, entity.key, layer.uuid, layer.generation_uuid, layer.form,"
-        f" layer.data, layer.version, layer.base FROM touched {entity_of('touched')} {keyed('layer', own)}"
+        f" layer.data, layer.version, layer.base FROM touched {entity_of('touched')} {_HELD}"
         " ORDER BY entity.kind, entity.key, coalesce(array_position($2::uuid[], layer.generation_uuid), 0)",
         line[0].project_id,
         uuids,
@@ -131,6 +158,18 @@ async def environments_around(project_id: int, env_uuids: Sequence[UUID], line: 
         line,
     )
     return [environments.from_row(row) for row in rows]
+
+
+# Of pg_advisory locks the first number says what is locked; those of plans are 1 to 3, that of freezes is 4.
+_LOCK: Final = 5
+
+
+async def lock_releasing(project_id: int) -> None:
+    """Wait for whoever else brings changes to production; to be called before anchors are locked.
+
+    What a promotion has to lock depends on what is live, which another one changes.
+    """
+    await db.execute("SELECT pg_advisory_xact_lock($1, $2)", _LOCK, project_id)
 
 
 async def lock_all(project_id: int, env_uuids: Sequence[UUID]) -> list[Environment]:

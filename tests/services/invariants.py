@@ -78,6 +78,56 @@ _BROKEN: Final = {
         WHERE layer.project_id = $1 AND NOT EXISTS (SELECT FROM generation lower JOIN environment other
             ON other.project_id = lower.project_id AND other.uuid = lower.env_uuid
             WHERE lower.project_id = $1 AND gen.uuid = ANY (lower.ancestors) AND lower.uuid <> gen.uuid)""",
+    "an environment that is live overrides nothing": """
+        SELECT env.uuid, layer.data FROM environment env JOIN generation head ON head.project_id = env.project_id
+            AND head.uuid = env.head_uuid
+        JOIN layer ON layer.project_id = env.project_id AND layer.generation_uuid = ANY (head.path[2:])
+        WHERE env.project_id = $1 AND env.status = 'live' AND env.env_type <> 'production' AND head.kind = 'line'
+            AND (layer.form <> 'patch' OR layer.data <> '{"set": {}, "unset": []}')""",
+    "one environment is live beside production": """
+        SELECT array_agg(name) FROM environment WHERE project_id = $1 AND status = 'live' AND env_type <> 'production'
+        HAVING count(*) > 1""",
+    "only layers of lines carry": """
+        SELECT layer.uuid FROM layer JOIN generation gen ON gen.project_id = layer.project_id
+            AND gen.uuid = layer.generation_uuid
+        WHERE layer.project_id = $1 AND (layer.base IS NOT NULL) <> (gen.kind = 'line' AND gen.parent_uuid IS NOT NULL)
+        """,
+    "a base is one of what its layer overrides": """
+        SELECT layer.form, layer.data, layer.base FROM layer CROSS JOIN LATERAL (
+            SELECT jsonb_object_keys(layer.base -> 'set') UNION ALL
+            SELECT jsonb_array_elements_text(layer.base -> 'unset')) AS carried (pointer)
+        WHERE layer.project_id = $1 AND CASE WHEN layer.form = 'patch'
+            THEN NOT (layer.data -> 'set' ? pointer OR layer.data -> 'unset' ? pointer) ELSE pointer <> '' END""",
+    "a project points to its newest release": """
+        SELECT project.release_uuid FROM project WHERE project_id = $1 AND release_uuid IS DISTINCT FROM
+            (SELECT uuid FROM release WHERE release.project_id = $1 ORDER BY number DESC LIMIT 1)""",
+    "releases are numbered in the order of their versions": """
+        SELECT * FROM (SELECT number, version, lag(number, 1, 0) OVER pair AS before, lag(version) OVER pair AS earlier
+            FROM release WHERE project_id = $1 WINDOW pair AS (ORDER BY number)) AS pair
+        WHERE number <> before + 1 OR version <= earlier""",
+    "a release is of one request that was completed, or undoes another": """
+        SELECT promotion.uuid FROM promotion FULL JOIN (SELECT * FROM release WHERE promotion_uuid IS NOT NULL) release
+            ON release.project_id = promotion.project_id AND release.uuid = promotion.release_uuid
+            AND release.promotion_uuid = promotion.uuid AND release.env_uuid = promotion.env_uuid
+        WHERE coalesce(promotion.project_id, release.project_id) = $1
+            AND (release.uuid IS NULL) <> (promotion.status <> 'completed')""",
+    "only what lives has a request that is open": """
+        SELECT env.name, promotion.status FROM promotion JOIN environment env ON env.project_id = promotion.project_id
+            AND env.uuid = promotion.env_uuid
+        WHERE promotion.project_id = $1 AND promotion.ended_at IS NULL AND (env.status = 'archived'
+            OR (promotion.status = 'rolling_out') <> (env.status = 'rolling_out'))""",
+    "what rolls out has a request": """
+        SELECT env.name FROM environment env WHERE env.project_id = $1 AND env.status = 'rolling_out' AND NOT EXISTS (
+            SELECT FROM promotion WHERE promotion.project_id = $1 AND promotion.env_uuid = env.uuid
+            AND promotion.status = 'rolling_out')""",
+    "a line that was left is the present one and more": """
+        SELECT former.generation_uuid FROM former_line former JOIN generation gen
+            ON gen.project_id = former.project_id AND gen.uuid = former.generation_uuid
+        JOIN project_counter counter ON counter.project_id = former.project_id
+        WHERE former.project_id = $1 AND (NOT former.ancestors @> gen.ancestors OR NOT former.path @> gen.path
+            OR cardinality(former.ancestors) <= cardinality(gen.ancestors)
+            OR former.ancestors[cardinality(former.ancestors)] <> gen.uuid
+            OR former.until_version < gen.version OR former.until_version > counter.version)""",
 }
 
 
@@ -92,12 +142,13 @@ async def check_invariants(project_id: int) -> None:
 async def _check_replay(project_id: int) -> None:
     """All changes of production, one after another, give what production is; and each undoes what it did."""
     rows = await db.fetch(
-        "SELECT change.entity_uuid, change.forward, change.reverse FROM change JOIN generation gen"
-        " ON gen.project_id = change.project_id AND gen.uuid = change.generation_uuid AND gen.parent_uuid IS NULL"
-        " WHERE change.project_id = $1 ORDER BY change.version",
+        "SELECT change.version, change.entity_uuid, change.forward, change.reverse, change.origin FROM change"
+        " JOIN generation gen ON gen.project_id = change.project_id AND gen.uuid = change.generation_uuid"
+        " AND gen.parent_uuid IS NULL WHERE change.project_id = $1 ORDER BY change.version",
         project_id,
     )
     states: dict[object, State] = {}
+    promoted: list[tuple[int, object, object, object]] = []
     for row in rows:
         forward, reverse = loads(row["forward"]), loads(row["reverse"])
         assert isinstance(forward, dict)
@@ -105,6 +156,9 @@ async def _check_replay(project_id: int) -> None:
         before = states.get(row["entity_uuid"], MISSING)
         after = states[row["entity_uuid"]] = apply(before, from_json(forward))
         assert exact(apply(after, from_json(reverse))) == exact(before)
+        if row["origin"] == "promotion":
+            promoted.append((row["version"], row["entity_uuid"], exact(before), exact(after)))
+    await _check_releases(project_id, promoted)
     stored = await db.fetch(
         "SELECT layer.entity_uuid, layer.data FROM layer JOIN generation gen ON gen.project_id = layer.project_id"
         " AND gen.uuid = layer.generation_uuid AND gen.parent_uuid IS NULL"
@@ -113,6 +167,29 @@ async def _check_replay(project_id: int) -> None:
     )
     now = {row["entity_uuid"]: exact(loads(row["data"])) for row in stored}
     assert now == {uuid: exact(state) for uuid, state in states.items() if state is not MISSING}
+
+
+async def _check_releases(project_id: int, promoted: list[tuple[int, object, object, object]]) -> None:
+    """What releases say that they did is what was done to production, each time."""
+    rows = await db.fetch(
+        "SELECT release.version, entity_uuid, before, after FROM release JOIN release_entity touched"
+        " ON touched.project_id = $1 AND touched.release_uuid = release.uuid WHERE release.project_id = $1",
+        project_id,
+    )
+    versions = sorted({row["version"] for row in rows})
+    told = [
+        (row["version"], str(row["entity_uuid"]), *(exact(_state(row[side])) for side in ("before", "after")))
+        for row in rows
+    ]
+    done = [
+        (next((each for each in versions if each >= version), None), str(uuid), before, after)
+        for version, uuid, before, after in promoted
+    ]
+    assert sorted(told, key=str) == sorted(done, key=str)
+
+
+def _state(text: str | None) -> State:
+    return MISSING if text is None else loads(text)
 
 
 async def fingerprint(project_id: int) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from uuid import UUID
 
-from app.domain.model import Actor, Generation, Project
+from app.domain.model import Actor, Generation, Project, Role
 from app.domain.pointer import Path
 from app.domain.values import State, Value
 from app.services import checkpoints, comparison, documents, environments, transfer, tree
@@ -11,6 +11,7 @@ from app.services.branching import Fork, ForkOptions
 from app.services.comparison import EnvironmentDiff
 from app.services.documents import ANY, Expected, Written
 from app.services.transfer import Imported
+from app.storage import db
 from app.storage.codec import encode, loads
 
 Name = tuple[str, str]
@@ -67,6 +68,15 @@ class Shop:
 
     async def head(self, env: UUID) -> Generation:
         return await tree.generation(self.actor, (await environments.get(self.actor, env)).head_uuid)
+
+    async def join(self, actor: Actor, role: Role) -> None:
+        """Make an account a member, as nobody in the project did."""
+        await db.execute(
+            "INSERT INTO member (project_id, account_uuid, role) VALUES ($1, $2, $3)",
+            self.project_id,
+            actor.account_uuid,
+            role.value,
+        )
 
     async def named(self, env: str) -> UUID:
         return (await environments.find(self.actor, self.project_id, env)).uuid
