@@ -18,6 +18,8 @@ class JobKind(StrEnum):
     FAN_OUT_EVENTS = "fan_out_events"
     SEND_TO_WEBHOOK = "send_to_webhook"
     FORGET_DELIVERIES = "forget_deliveries"
+    FIND_OVERDUE_PROMOTIONS = "find_overdue_promotions"
+    EXPIRE_PROMOTION = "expire_promotion"
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,10 +51,11 @@ class Prepared:
         return len(self.head.path) - 1
 
 
-async def prepare(environment: Environment, plan: Plan) -> Prepared:
+async def prepare(environment: Environment, plan: Plan, *, strict: bool = True) -> Prepared:
     """Work out what promoting ``environment`` does, conflicts included.
 
-    Raises PathNotCarried for a path that names no carried change, UnknownConflict for a resolution without one.
+    Raises PathNotCarried for a path that names no carried change, UnknownConflict for a resolution without one; not
+    where ``strict`` is False, for a plan that was made when there were.
     """
     production = await environments.production(environment.project_id)
     head, root = await writing.head_of(environment), await writing.head_of(production)
@@ -70,7 +71,8 @@ async def prepare(environment: Environment, plan: Plan) -> Prepared:
         own = [generation for generation in above if generation.replaces_version is not None]
         found = await lines.layers_of(root.uuid, own)
         merges, seen = await _replacing(production, root, head, plan)
-    _check_plan(plan, merges)
+    if strict:
+        _check_plan(plan, merges)
     return Prepared(environment, production, head, root, above, merges, found, seen)
 
 
@@ -152,9 +154,6 @@ def _choose(
     if paths is None:
         return Carried(travelling(carried.changes), travelling(carried.base)), _NOTHING
     chosen = travelling(restrict(carried.changes, paths.get(name, [])))
-    for path in paths.get(name, []):
-        if not travelling(restrict(carried.changes, [path])):
-            raise PathNotCarried(*name, format_pointer(path))
     base = travelling(restrict(carried.base, [path for path, _ in leaves(chosen)]))
     return Carried(chosen, base), Carried(without(carried.changes, chosen), without(carried.base, chosen))
 
@@ -232,10 +231,12 @@ def _chosen(given: Sequence[DocumentPaths] | None) -> dict[tuple[str, str], list
 
 
 def _check_plan(plan: Plan, merges: Sequence[EntityMerge]) -> None:
-    documents = {(merge.entity.kind, merge.entity.key) for merge in merges}
+    carried = {(merge.entity.kind, merge.entity.key): merge.carried.changes for merge in merges}
     for item in plan.paths or ():
-        if (item.kind, item.key) not in documents:
-            raise PathNotCarried(item.kind, item.key, item.paths[0] if item.paths else "")
+        changes = carried.get((item.kind, item.key), NOTHING)
+        for path in item.paths or [""]:
+            if not restrict(changes, [parse_pointer(path)]):
+                raise PathNotCarried(item.kind, item.key, path)
     met = {
         (merge.entity.kind, merge.entity.key, found.path)
         for merge in merges

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from app.domain import lifecycle, promotion
+from app.domain import approvals, lifecycle, promotion
 from app.domain.errors import DomainError
 from app.domain.events import EventType
 from app.domain.model import PROJECT_KIND, Environment, EnvStatus
-from app.domain.promotion import Checks, DocumentConflict, EntityMerge, Facts
+from app.domain.promotion import Checks, DocumentConflict, EntityMerge, Facts, Promotion
 from app.domain.protected import shown
 from app.domain.values import MISSING, Value
-from app.services import writing
+from app.services import project_settings, writing
 from app.services.carried import Prepared, changed_documents
 from app.services.publishing import publish
-from app.storage import environments, lines, promotions
+from app.storage import environments, lines, projects, promotions
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +83,29 @@ async def settle_status(seen: Environment, checks: Checks) -> Environment:
 async def editors(prepared: Prepared) -> set[UUID]:
     """Return the accounts with changes among the carried ones (semantics §11.16)."""
     return await promotions.editors(prepared.environment.project_id, sorted({item.env_uuid for item in prepared.line}))
+
+
+async def approvers(requester: UUID, prepared: Prepared) -> set[UUID]:
+    """Return the accounts that may approve what ``requester`` asked for."""
+    eligible = await promotions.eligible_approvers(prepared.environment.project_id)
+    return eligible - {requester} - await editors(prepared)
+
+
+async def needed_approvals(requester: UUID, prepared: Prepared) -> tuple[int, str | None]:
+    """Return how many approvals are needed as things are now, and why there cannot be so many, if so."""
+    project_id = prepared.environment.project_id
+    project = await projects.get(project_id)
+    assert project is not None
+    settings = await project_settings.of(project_id, fresh=True)
+    return approvals.needed(project.plan, settings, len(await approvers(requester, prepared)))
+
+
+async def as_needed_now(request: Promotion, prepared: Prepared) -> Promotion:
+    """Return the request with the approvals that still count; more may be needed than when it was made."""
+    allowed = await approvers(request.account_uuid, prepared)
+    gone = [given.account_uuid for given in request.approvers if given.account_uuid not in allowed]
+    if gone:
+        await promotions.void_approvals(request, gone)
+    needed, _ = await needed_approvals(request.account_uuid, prepared)
+    left = [given for given in request.approvers if given.account_uuid in allowed]
+    return replace(request, approvers=left, required_approvals=max(request.required_approvals, needed))

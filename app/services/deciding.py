@@ -19,7 +19,8 @@ from app.domain.values import MISSING, State, Value
 from app.services import access, canaries, recording
 from app.services.carried import Prepared, bound
 from app.services.carrying_out import carry_out, unfrozen
-from app.services.checking import as_status, check, editors, settle_status
+from app.services.checking import as_needed_now, as_status, check, editors, settle_status
+from app.services.ending import is_overdue
 from app.services.operation import operation
 from app.services.publishing import publish
 from app.services.swap import prepare_held
@@ -142,9 +143,10 @@ async def _approve(actor: Actor, seen: Promotion, override_freeze: bool) -> Deci
 
 async def _decide(actor: Actor, seen: Promotion) -> Decision:
     environment = await _environment_of(seen)
-    prepared, locked = await prepare_held(environment, seen.plan)
-    request = await _lock_pending(seen)
+    prepared, locked = await prepare_held(environment, seen.plan, strict=False)
+    request = await as_needed_now(await _lock_pending(seen), prepared)
     if request.required_approvals:
+        await access.authorize(actor, request.project_id, Operation.APPROVE, request.env_uuid)
         approvals.check_approver(actor.account_uuid, request.account_uuid, await editors(prepared))
     changed = await _adopt_changes(request, prepared)
     if changed is not None:
@@ -167,6 +169,8 @@ async def _lock_pending(seen: Promotion) -> Promotion:
     request = await promotions.lock(seen.project_id, seen.uuid)
     if request is None or request.status is not PromotionStatus.PENDING_APPROVAL:
         raise PromotionNotPending(request.status.value if request else "gone")
+    if is_overdue(request):
+        raise PromotionNotPending(PromotionStatus.EXPIRED.value)
     return request
 
 

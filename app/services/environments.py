@@ -35,6 +35,7 @@ from app.domain.segments import Rule, check_unprotected, matches
 from app.domain.values import MISSING, Missing, State, Value
 from app.services import access, calls, jobs, plan_limits, recording, resolution, writing
 from app.services.branching import Fork, ForkOptions, branch, lock_source
+from app.services.ending import end_requests_of
 from app.services.operation import operation
 from app.services.publishing import publish
 from app.services.resolution import View
@@ -268,6 +269,7 @@ async def _archive_locked(environment: Environment) -> Archived:
     lifecycle.check_move(environment, EnvStatus.ARCHIVED)
     await _end_promotion(environment)
     saved = await environments.save(replace(environment, status=EnvStatus.ARCHIVED, traffic_weight=0))
+    await end_requests_of(saved)
     archived = Archived(saved, await snapshots.removable_layers(saved.project_id, saved.uuid))
     await publish(
         saved.project_id,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
-from app.domain import approvals, lifecycle, promotion
+from app.domain import lifecycle, promotion
 from app.domain.audit import Action
 from app.domain.errors import (
     EnvironmentArchived,
@@ -36,11 +36,12 @@ from app.domain.values import Value
 from app.services import access, project_settings
 from app.services.carried import Prepared, bound, prepare
 from app.services.carrying_out import carry_out, record, record_request, unfrozen
-from app.services.checking import Checked, as_status, check, editors, settle_status
+from app.services.checking import Checked, as_status, check, needed_approvals, settle_status
+from app.services.ending import OVERDUE, end, is_overdue, promise_expiry
 from app.services.operation import operation
 from app.services.publishing import publish
 from app.services.swap import prepare_held
-from app.storage import db, environments, projects, promotions
+from app.storage import db, environments, promotions
 
 PENDING_DAYS: Final = 14
 TIMEOUT: Final = "5min"
@@ -113,7 +114,7 @@ async def validate(actor: Actor, env_uuid: UUID, project_id: int | None = None) 
     """
     seen = await _environment(actor, env_uuid, Operation.VALIDATE, project_id)
     checked = await _validate(seen)
-    settings = await project_settings.of(seen.project_id)
+    settings = await project_settings.of(seen.project_id, fresh=True)
     if checked.checks.all_passed and settings.auto_promote_on_all_pass:
         with suppress(Forbidden, TokenKindForbidden):
             await access.enter(actor, seen, Operation.PROMOTE)
@@ -164,9 +165,11 @@ async def _ask(actor: Actor, seen: Environment, options: PromoteOptions) -> Prom
     plan = _plan(seen, options)
     prepared, locked = await prepare_held(seen, plan)
     pending = await promotions.open_of(seen.project_id, seen.uuid)
-    if pending is not None and pending.status is PromotionStatus.PENDING_APPROVAL:
+    if pending is not None and is_overdue(pending):
+        await end(pending, OVERDUE)
+    elif pending is not None and pending.status is PromotionStatus.PENDING_APPROVAL:
         raise PromotionPending(str(pending.uuid))
-    settings = await project_settings.of(seen.project_id)
+    settings = await project_settings.of(seen.project_id, fresh=True)
     checked = await check(prepared, as_status(seen, gates_required=settings.require_gates_passed_on_promote))
     request = await _request(actor, prepared, checked, bound(plan, prepared.merges), options.message)
     after = await settle_status(seen, checked.checks)
@@ -179,7 +182,7 @@ async def _ask(actor: Actor, seen: Environment, options: PromoteOptions) -> Prom
 
 async def _request(actor: Actor, prepared: Prepared, checked: Checked, plan: Plan, message: str | None) -> Promotion:
     carried = [change for merge in prepared.merges for change in merge.changes()]
-    needed, reason = await _needed_approvals(actor, prepared)
+    needed, reason = await needed_approvals(actor.account_uuid, prepared)
     checks = checked.checks
     if reason is not None and checks.all_passed:
         checks = Checks(checks.passed, {**checks.reasons, "approval": reason})
@@ -210,16 +213,6 @@ async def _request(actor: Actor, prepared: Prepared, checked: Checked, plan: Pla
     )
 
 
-async def _needed_approvals(actor: Actor, prepared: Prepared) -> tuple[int, str | None]:
-    project_id = prepared.environment.project_id
-    project = await projects.get(project_id)
-    settings = await project_settings.of(project_id)
-    assert project is not None
-    excluded = {actor.account_uuid} | await editors(prepared)
-    eligible = await promotions.eligible_approvers(project_id) - excluded
-    return approvals.needed(project.plan, settings, len(eligible))
-
-
 async def _begin(actor: Actor, request: Promotion, prepared: Prepared, locked: Sequence[Environment]) -> Promotion:
     waits = request.required_approvals > 0 or request.plan.strategy is Strategy.BLUE_GREEN
     if not waits:
@@ -231,5 +224,6 @@ async def _begin(actor: Actor, request: Promotion, prepared: Prepared, locked: S
         subject=request.uuid,
         data={"strategy": request.plan.strategy.value, "required_approvals": request.required_approvals},
     )
+    await promise_expiry(request)
     await record_request(request, prepared.environment)
     return request

@@ -12,12 +12,12 @@ from app.domain.promotion import DocumentConflict, DocumentResolution, Promotion
 from app.domain.promotion_errors import NotRollingOut, RolloutBlocked, RolloutMoved
 from app.domain.values import Value
 from app.services import rollouts
-from app.services.carried import Prepared, bound, prepare
+from app.services.carried import Prepared, bound
 from app.services.carrying_out import complete, record
-from app.services.checking import check
+from app.services.checking import as_needed_now, check
 from app.services.publishing import publish
 from app.services.rollouts import Rollout, Standing
-from app.services.swap import hold_still
+from app.services.swap import prepare_held
 from app.storage import environments, promotions
 from app.storage import rollouts as stored
 
@@ -60,14 +60,13 @@ async def hold(seen: Promotion, resolutions: Sequence[DocumentResolution] = ()) 
     if environment is None or environment.status is not EnvStatus.ROLLING_OUT:
         raise NotRollingOut(environment.status.value if environment else "gone")
     plan = replace(seen.plan, resolutions=_joined(seen.plan.resolutions, resolutions))
-    prepared = await prepare(environment, plan)
-    locked = await hold_still(prepared)
+    prepared, locked = await prepare_held(environment, plan)
     request = await promotions.lock(seen.project_id, seen.uuid)
     if request is None or request.status is not PromotionStatus.ROLLING_OUT:
         raise NotRollingOut(environment.status.value)
     if request.step != seen.step:
         raise RolloutMoved
-    request = await _compared(request, prepared, plan)
+    request = await _compared(await as_needed_now(request, prepared), prepared, plan)
     there = len(request.approvers)
     lacking = there if there < request.required_approvals else None
     return Held(await rollouts.look(environment, request), prepared, locked, lacking)

@@ -15,6 +15,7 @@ from app.domain.promotion import Plan
 from app.domain.values import MISSING, same
 from app.services import project_settings, writing
 from app.services.carried import Prepared, carrying, changed_documents, is_as_read, prepare
+from app.services.ending import end_requests_of
 from app.services.publishing import publish
 from app.services.writing import DocumentWrite, Target
 from app.storage import (
@@ -35,16 +36,18 @@ from app.storage.releases import NewRelease, Release, ReleasedEntity
 WHOLE_WEIGHT = 100
 
 
-async def prepare_held(environment: Environment, plan: Plan) -> tuple[Prepared, list[Environment]]:
+async def prepare_held(
+    environment: Environment, plan: Plan, *, strict: bool = True
+) -> tuple[Prepared, list[Environment]]:
     """Work out what promoting ``environment`` does, and lock all that it touches; return both.
 
     The work is done before anything is locked, and again under the locks only if what it read was written to
     meanwhile. Raises Retry if an anchor moved, and as ``prepare`` does.
     """
-    prepared = await prepare(environment, plan)
+    prepared = await prepare(environment, plan, strict=strict)
     locked = await _hold_still(prepared)
     if not await is_as_read(prepared):
-        prepared = await prepare(environment, plan)
+        prepared = await prepare(environment, plan, strict=strict)
     await entities.lock_many(environment.project_id, [merge.entity.uuid for merge in prepared.merges])
     return prepared, locked
 
@@ -79,7 +82,7 @@ class Swap:
 
     async def run(self) -> Release:
         """Change production, record the release, and let everything around follow."""
-        if (await project_settings.of(self.prepared.root.project_id)).auto_checkpoint_before_promote:
+        if (await project_settings.of(self.prepared.root.project_id, fresh=True)).auto_checkpoint_before_promote:
             await self._checkpoint_production()
         released, first_version = await self._production()
         release = await releases.add(
@@ -227,6 +230,7 @@ class Swap:
             await environments.save(replace(former, status=EnvStatus.DRAFT, traffic_weight=0))
             return
         await environments.save(replace(former, status=EnvStatus.ARCHIVED, traffic_weight=0))
+        await end_requests_of(former)
         await snapshots.removable_layers(former.project_id, former.uuid)
         await publish(
             former.project_id,

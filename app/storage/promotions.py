@@ -232,26 +232,39 @@ async def approvers_of_step(promotion: Promotion, step: int) -> list[UUID]:
     return [row["account_uuid"] for row in rows]
 
 
-async def void_approvals(promotion: Promotion) -> int:
-    """Take back all approvals of a request; return how many."""
+async def void_approvals(promotion: Promotion, account_uuids: Sequence[UUID] | None = None) -> int:
+    """Take back the approvals of a request, or those of some who gave them; return how many."""
     return await db.execute(
         "UPDATE approval SET voided_at = clock_timestamp() WHERE project_id = $1 AND promotion_uuid = $2"
-        " AND voided_at IS NULL",
+        " AND voided_at IS NULL AND ($3::uuid[] IS NULL OR account_uuid = ANY ($3))",
         promotion.project_id,
         promotion.uuid,
+        account_uuids,
     )
+
+
+async def overdue() -> list[tuple[int, UUID]]:
+    """Return project and UUID of requests of all projects that wait longer than they may."""
+    rows = await db.fetch(
+        "SELECT project_id, uuid FROM promotion WHERE status = 'pending_approval' AND expires_at <= now()"
+        " ORDER BY expires_at LIMIT 1000"
+    )
+    return [(row["project_id"], row["uuid"]) for row in rows]
 
 
 async def editors(project_id: int, env_uuids: Sequence[UUID]) -> set[UUID]:
     """Return the accounts that wrote into environments, by themselves or with a key that they own.
 
-    What they wrote before an environment was last promoted whole does not count: it is carried no longer.
+    What they wrote before an environment was last promoted whole does not count: it is carried no longer, unless
+    that release was undone.
     """
     rows = await db.fetch(
         "SELECT DISTINCT audit.account_uuid FROM unnest($2::uuid[]) AS env (uuid)"
         " CROSS JOIN LATERAL (SELECT coalesce(max(release.version), 0) AS version FROM release"
         "  JOIN promotion ON promotion.project_id = $1 AND promotion.uuid = release.promotion_uuid"
-        "  WHERE release.project_id = $1 AND release.env_uuid = env.uuid AND promotion.plan ->> 'paths' IS NULL) last"
+        "  WHERE release.project_id = $1 AND release.env_uuid = env.uuid AND promotion.plan ->> 'paths' IS NULL"
+        "  AND NOT EXISTS (SELECT FROM release undoing WHERE undoing.project_id = $1"
+        "   AND undoing.undoes_uuid = release.uuid)) last"
         " JOIN change ON change.project_id = $1 AND change.env_uuid = env.uuid AND change.version > last.version"
         " JOIN audit ON audit.project_id = $1 AND audit.first_version <= change.version"
         "  AND audit.last_version >= change.version"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.domain.jobs import PATIENT, JobKind, Retries
-from app.services import environments, jobs, tending, webhook_sending
+from app.services import ending, environments, jobs, tending, webhook_sending
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ JOBS: Final[Mapping[JobKind, Job]] = {
     JobKind.FAN_OUT_EVENTS: Job(webhook_sending.fan_out),
     JobKind.SEND_TO_WEBHOOK: Job(webhook_sending.send, at_once=8),
     JobKind.FORGET_DELIVERIES: Job(webhook_sending.forget_old),
+    JobKind.FIND_OVERDUE_PROMOTIONS: Job(ending.find_overdue),
+    JobKind.EXPIRE_PROMOTION: Job(ending.expire_promotion),
 }
 
 SCHEDULES: Final[Mapping[JobKind, str]] = {
@@ -40,6 +42,7 @@ SCHEDULES: Final[Mapping[JobKind, str]] = {
     JobKind.CLEAN_QUEUE: "17 * * * *",
     JobKind.FIND_WEBHOOK_WORK: "* * * * *",
     JobKind.FORGET_DELIVERIES: "37 * * * *",
+    JobKind.FIND_OVERDUE_PROMOTIONS: "* * * * *",
 }
 """When jobs without arguments are promised, once for all processes; no finer than a minute."""
 

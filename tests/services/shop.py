@@ -21,7 +21,8 @@ class Shop:
     """Names an environment by its name, None for production; a document by its key, of the kind ``page``."""
 
     def __init__(self, actor: Actor, project: Project) -> None:
-        self.actor, self.project_id, self.production = actor, project.id, project.production_uuid
+        self.actor, self.project = actor, project
+        self.project_id, self.production = project.id, project.production_uuid
 
     async def put(
         self,

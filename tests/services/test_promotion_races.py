@@ -1,7 +1,7 @@
 """Promotions beside one another and beside everything else: nothing is lost, and what happens, happens once."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import pytest
@@ -130,7 +130,7 @@ async def test_a_promotion_beside_what_moves_its_environment(shop: Shop, other: 
     env = await shop.fork("env")
     await shop.merge("env", {"price": 2})
     before = await shop.state("env")
-    operations = {
+    operations: dict[str, Callable[[], Awaitable[object]]] = {
         "fork": lambda: shop.fork("child", env),
         "checkpoint": lambda: shop.checkpoint(env),
         "checkpoint of production": lambda: shop.checkpoint(shop.production),
@@ -164,9 +164,7 @@ async def admins(shop: Shop, make_actor: MakeActor) -> list[Actor]:
 
 
 @pytest.mark.parametrize("round_", ROUNDS)
-async def test_approved_twice_at_once_it_goes_to_production_once(
-    shop: Shop, admins: list[Actor], round_: int
-) -> None:
+async def test_approved_twice_at_once_it_goes_to_production_once(shop: Shop, admins: list[Actor], round_: int) -> None:
     env = await shop.fork("env")
     await shop.merge("env", {"price": 2})
     request = await promote(shop, env)
@@ -183,7 +181,7 @@ async def test_approved_and_rejected_at_once_is_one_of_both(shop: Shop, admins: 
     env = await shop.fork("env")
     await shop.merge("env", {"price": 2})
     request = await promote(shop, env)
-    decisions = [
+    decisions: list[Callable[[], Awaitable[object]]] = [
         lambda: deciding.approve(admins[0], request.uuid),
         lambda: deciding.reject(admins[1], request.uuid, "Not today."),
     ]
