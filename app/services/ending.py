@@ -7,9 +7,9 @@ from uuid import UUID
 from app.domain.audit import Action, Object
 from app.domain.events import EventType
 from app.domain.jobs import JobKind
-from app.domain.model import Environment
+from app.domain.model import Environment, EnvStatus
 from app.domain.promotion import Promotion, PromotionStatus
-from app.domain.values import MISSING, State
+from app.domain.values import MISSING, State, Value
 from app.services import calls, jobs, recording
 from app.services.publishing import publish
 from app.storage import db, environments, promotions
@@ -63,22 +63,32 @@ def is_overdue(request: Promotion) -> bool:
 
 
 async def end(request: Promotion, reason: str) -> Promotion:
-    """End a request that is locked and nobody decided on: one that waits expires, one that rolls out is aborted."""
-    rolling = request.status is PromotionStatus.ROLLING_OUT
-    status = PromotionStatus.ABORTED if rolling else PromotionStatus.EXPIRED
-    ended = await promotions.save(replace(request, status=status, reason=reason))
-    await publish(
-        ended.project_id,
-        EventType.ROLLOUT_ABORTED if rolling else EventType.PROMOTION_EXPIRED,
-        env_uuid=ended.env_uuid,
-        subject=ended.uuid,
-        data={"reason": reason},
-    )
+    """End a request that is locked, and that nobody decided on."""
+    ended = await promotions.save(replace(request, status=PromotionStatus.EXPIRED, reason=reason))
+    await _publish(ended, EventType.PROMOTION_EXPIRED, {"reason": reason})
     return ended
 
 
+async def _publish(ended: Promotion, type_: EventType, data: dict[str, Value]) -> None:
+    await publish(ended.project_id, type_, env_uuid=ended.env_uuid, subject=ended.uuid, data=data)
+
+
 async def end_requests_of(environment: Environment) -> None:
-    """End what is open of an environment that is archived; its anchor is locked."""
+    """End what is open of an environment, as it was until it was archived; its anchor is locked."""
     request = await promotions.open_of(environment.project_id, environment.uuid)
-    if request is not None:
+    if request is None:
+        return
+    if request.status is PromotionStatus.PENDING_APPROVAL:
         await end(request, ARCHIVED)
+        return
+    ended = await promotions.save(replace(request, status=PromotionStatus.ABORTED, reason=ARCHIVED))
+    data: dict[str, Value] = {
+        "status": EnvStatus.ARCHIVED.value,
+        "traffic_weight": 0,
+        "previous_traffic_weight": environment.traffic_weight,
+        "step": (request.step or 0) + 1,
+        "steps": len(request.plan.rollout_steps),
+        "next_step_at": None,
+        "reason": ARCHIVED,
+    }
+    await _publish(ended, EventType.ROLLOUT_ABORTED, data)

@@ -269,7 +269,7 @@ async def _archive_locked(environment: Environment) -> Archived:
     lifecycle.check_move(environment, EnvStatus.ARCHIVED)
     await _end_promotion(environment)
     saved = await environments.save(replace(environment, status=EnvStatus.ARCHIVED, traffic_weight=0))
-    await end_requests_of(saved)
+    await end_requests_of(environment)
     archived = Archived(saved, await snapshots.removable_layers(saved.project_id, saved.uuid))
     await publish(
         saved.project_id,

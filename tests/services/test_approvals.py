@@ -399,3 +399,14 @@ async def test_a_request_that_waits_is_not_bound_to_who_asked(team: Team) -> Non
     request = await team.ask(key, await team.edited(key))
     with pytest.raises(SelfApprovalForbidden):
         await deciding.approve(replace(team.shop.actor), request.uuid)
+
+
+async def test_a_rollout_of_what_is_archived_is_aborted(team: Team) -> None:
+    env = await team.edited(team.shop.actor)
+    request = await team.ask(team.shop.actor, env, PromoteOptions(Strategy.CANARY))
+    assert request.status is PromotionStatus.ROLLING_OUT
+    await environments.archive(team.shop.actor, env)
+    ended = await deciding.get(team.shop.actor, request.uuid)
+    assert (ended.status, ended.reason) == (PromotionStatus.ABORTED, ending.ARCHIVED)
+    (event,) = [event for event in await events.page(request.project_id, 0, 1_000) if event.type == "rollout.aborted"]
+    assert (event.data["status"], event.data["traffic_weight"]) == ("archived", 0)
