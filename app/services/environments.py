@@ -29,7 +29,6 @@ from app.domain.names import check_key, environment_name
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.plans import Limit
 from app.domain.policy import Operation
-from app.domain.promotion import PromotionStatus
 from app.domain.rollout import check_steps
 from app.domain.segments import Rule, check_unprotected, matches
 from app.domain.values import MISSING, Missing, State, Value
@@ -39,7 +38,7 @@ from app.services.ending import end_requests_of
 from app.services.operation import operation
 from app.services.publishing import publish
 from app.services.resolution import View
-from app.storage import db, environments, promotions, protections, snapshots
+from app.storage import db, environments, protections, snapshots
 
 MAX_USERS: Final = 100_000
 
@@ -267,7 +266,6 @@ async def _archive(seen: Environment) -> Archived:
 
 async def _archive_locked(environment: Environment) -> Archived:
     lifecycle.check_move(environment, EnvStatus.ARCHIVED)
-    await _end_promotion(environment)
     saved = await environments.save(replace(environment, status=EnvStatus.ARCHIVED, traffic_weight=0))
     await end_requests_of(environment)
     archived = Archived(saved, await snapshots.removable_layers(saved.project_id, saved.uuid))
@@ -280,11 +278,3 @@ async def _archive_locked(environment: Environment) -> Archived:
     change: tuple[State, State] = (environment_facts(environment), environment_facts(saved))
     await recording.record(saved.project_id, Object.of(saved), env_uuid=saved.uuid, change=change)
     return archived
-
-
-async def _end_promotion(environment: Environment) -> None:
-    request = await promotions.open_of(environment.project_id, environment.uuid)
-    if request is not None:
-        rolled_out = request.status is PromotionStatus.ROLLING_OUT
-        status = PromotionStatus.ABORTED if rolled_out else PromotionStatus.EXPIRED
-        await promotions.save(replace(request, status=status, reason="The environment was archived."))
