@@ -5,7 +5,6 @@ to be there is checked while it lasts. Source: the protocol's text in the reposi
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -70,11 +69,13 @@ class Connection:
     async def run(self) -> None:
         """Serve the connection until either side ends it."""
         await self._socket.accept(subprotocols=PROTOCOL)
-        tasks = [self._begin(self._receive()), self._begin(self._watch())]
+        receiving = self._begin(self._receive())
+        self._look_in(INIT_SECONDS)
         try:
             closed = await self._ended
         finally:
-            tasks += self._operations.values()
+            self._next_look.cancel()
+            tasks = [receiving, *self._operations.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -103,29 +104,33 @@ class Connection:
         if not self._ended.done():
             self._ended.set_result(closed)
 
-    async def _watch(self) -> None:
-        """Close the connection that is not initialised in time, and later the one whose right to be there ends."""
-        deadline = time.monotonic() + INIT_SECONDS
-        while self._context is None:
-            if time.monotonic() > deadline:
-                raise Closed(4408, "Connection initialisation timeout")
-            await asyncio.sleep(INIT_SECONDS / 20)
-        raise _lost(await self._context.held.until_lost())
+    def _look_in(self, seconds: float) -> None:
+        # A timer and not a task that sleeps: there can be very many connections that do nothing.
+        self._next_look = asyncio.get_running_loop().call_later(seconds, self._begin_look)
+
+    def _begin_look(self) -> None:
+        # A look that outlasted the connection has set the timer once more.
+        if not self._ended.done():
+            self._looking = self._begin(self._look())
+
+    async def _look(self) -> None:
+        """End the connection that was not initialised in time, and later the one whose right to be there has ended."""
+        if self._context is None:
+            raise Closed(4408, "Connection initialisation timeout")
+        held = self._context.held
+        with suppress(DomainError):
+            await held.check()
+        if held.lost is not None:
+            raise _lost(held.lost)
+        self._look_in(held.until_check())
 
     async def _receive(self) -> None:
-        answers: Mapping[str, Callable[[Message], Awaitable[None]]] = {
-            "connection_init": self._initialise,
-            "ping": self._pong,
-            "pong": _nothing,
-            "subscribe": self._subscribe,
-            "complete": self._complete,
-        }
         while True:
             message = await self._message()
-            answer = answers.get(str(message.get("type")))
+            answer = _ANSWERS.get(str(message.get("type")))
             if answer is None:
                 raise Closed(4400, "Unknown message type")
-            await answer(message)
+            await answer(self, message)
 
     async def _message(self) -> Message:
         received = await self._socket.receive()
@@ -155,6 +160,8 @@ class Connection:
             raise Closed(1013, "Try again later") from None
         except DomainError as error:
             raise _lost(error) from None
+        self._next_look.cancel()
+        self._look_in(self._context.held.until_check())
         await self._send({"type": "connection_ack"})
 
     async def _pong(self, message: Message) -> None:
@@ -213,8 +220,17 @@ class Connection:
             raise _lost(TooSlow()) from None
 
 
-async def _nothing(_: Message) -> None:
+async def _nothing(*_: object) -> None:
     pass
+
+
+_ANSWERS: Final[Mapping[str, Callable[[Connection, Message], Awaitable[None]]]] = {
+    "connection_init": Connection._initialise,
+    "ping": Connection._pong,
+    "pong": _nothing,
+    "subscribe": Connection._subscribe,
+    "complete": Connection._complete,
+}
 
 
 def _lost(error: DomainError) -> Closed:

@@ -55,8 +55,12 @@ class Pass:
                 await self.check()
             if self.lost is not None:
                 return self.lost
-            until_end = CHECK_SECONDS if self.ends_at is None else self.ends_at - time.time()
-            await asyncio.sleep(min(CHECK_SECONDS, max(0.0, until_end)))
+            await asyncio.sleep(self.until_check())
+
+    def until_check(self) -> float:
+        """Return in how many seconds it is to be checked again."""
+        until_end = CHECK_SECONDS if self.ends_at is None else self.ends_at - time.time()
+        return min(CHECK_SECONDS, max(0.0, until_end))
 
     @contextmanager
     def following(self, project_id: int) -> Iterator[None]:
