@@ -29,10 +29,18 @@ class AtInput:
         default=strawberry.UNSET, description="A time: what was committed up to then."
     )
     checkpoint: UUID | None = strawberry.field(default=strawberry.UNSET, description="UUID of a checkpoint.")
+    release: UUID | None = strawberry.field(
+        default=strawberry.UNSET, description="UUID of a release: as it was when that had gone to production."
+    )
 
     def moment(self) -> At:
         """Return the moment as the services take it."""
-        return At(version=present(self.version), time=present(self.time), checkpoint=present(self.checkpoint))
+        return At(
+            version=present(self.version),
+            time=present(self.time),
+            checkpoint=present(self.checkpoint),
+            release=present(self.release),
+        )
 
 
 AtArgument: TypeAlias = Annotated[

@@ -9,9 +9,13 @@ if TYPE_CHECKING:
     from schema.environments import EnvironmentNode
     from schema.generations import GenerationNode
     from schema.history import ChangeNode
+    from schema.promotions import PromotionNode
+    from schema.releases import ReleaseNode
 
 AnEnvironment: TypeAlias = Annotated["EnvironmentNode", strawberry.lazy("schema.environments")]
 AGeneration: TypeAlias = Annotated["GenerationNode", strawberry.lazy("schema.generations")]
 ADocument: TypeAlias = Annotated["ResolvedDocument", strawberry.lazy("schema.documents")]
 ADocumentPage: TypeAlias = Annotated["DocumentConnection", strawberry.lazy("schema.documents")]
 AChange: TypeAlias = Annotated["ChangeNode", strawberry.lazy("schema.history")]
+APromotion: TypeAlias = Annotated["PromotionNode", strawberry.lazy("schema.promotions")]
+ARelease: TypeAlias = Annotated["ReleaseNode", strawberry.lazy("schema.releases")]

@@ -3,7 +3,9 @@
 from app.domain.model import EntityStatus, EnvStatus, EnvType, GenerationKind, Origin, Plan, Role, Scope, Strategy
 from app.domain.plans import Limit
 from app.domain.project_settings import ApprovalMode
+from app.domain.promotion import PromotionStatus
 from app.domain.segments import Operator
+from app.domain.three_way import Side
 from app.domain.webhooks import DeliveryStatus, DisabledReason
 from schema.describe import describe_enum
 
@@ -169,5 +171,29 @@ describe_enum(
         DisabledReason.BY_MEMBER: "Somebody disabled it.",
         DisabledReason.FAILING: "Nothing arrived for three days.",
         DisabledReason.GONE: "Its receiver answered 410: it wants no more.",
+    },
+)
+describe_enum(
+    PromotionStatus,
+    "PromotionStatus",
+    "What became of a promotion request.",
+    {
+        PromotionStatus.COMPLETED: "Production has its changes.",
+        PromotionStatus.ROLLING_OUT: "Its share of traffic is being raised.",
+        PromotionStatus.PENDING_APPROVAL: "It waits for approval, or for the blue-green switch.",
+        PromotionStatus.BLOCKED: "A check failed or conflicts were open.",
+        PromotionStatus.REJECTED: "Somebody rejected it.",
+        PromotionStatus.EXPIRED: "Nobody decided in time.",
+        PromotionStatus.ABORTED: "Its rollout was aborted.",
+    },
+)
+describe_enum(
+    Side,
+    "ConflictSide",
+    "A side of a conflict.",
+    {
+        Side.OURS: "What is there now, where the changes go.",
+        Side.THEIRS: "What the changes make of it.",
+        Side.BASE: "What was there when the change was made.",
     },
 )

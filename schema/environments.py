@@ -22,8 +22,10 @@ from app.domain.values import Value
 from app.services import comparison
 from app.services import documents as document_service
 from app.services import environments as service
+from app.services.checking import Checked
 from app.storage.environments import sort_key
 from schema import comparison as comparison_types
+from schema import conflicts as conflict_types
 from schema import documents as document_types
 from schema import generations
 from schema import history as history_types
@@ -217,6 +219,20 @@ class EnvironmentNode(Node):
             return await loaders.checkpoint_counts.load((project_id, self.uuid))
 
         return generations.snapshot_connection(found[:limit], after, more=len(found) > limit, count=count)
+
+    @field
+    async def checks(self, info: Info) -> conflict_types.ChecksNode:
+        """What the checks of a promotion say now; nothing is changed."""
+        return conflict_types.ChecksNode.of((await self._looked(info)).checks)
+
+    @field
+    async def conflicts(self, info: Info) -> list[conflict_types.Conflict]:
+        """The conflicts that promoting it now would have."""
+        return [conflict_types.Conflict.of(item) for item in (await self._looked(info)).conflicts]
+
+    async def _looked(self, info: Info) -> Checked:
+        document_types.check_alive(self.source)
+        return await info.context.loaders.checked.load((self.source.project_id, self.uuid))
 
     async def _head(self, info: Info) -> Generation:
         return await info.context.loaders.generation(self.source.project_id, self.source.head_uuid)

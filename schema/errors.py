@@ -10,13 +10,17 @@ from strawberry.extensions import MaskErrors
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.types.field import StrawberryField
 
-from app.domain import errors, plans
+from app.domain import errors, plans, promotion_errors
 from app.domain.errors import DomainError, Kind
 from app.domain.model import Plan
 from app.domain.plans import Limit
 from app.domain.pointer import parse_pointer
+from app.domain.promotion import Promotion
 from app.services.failures import log_failure
+from schema import promotions
+from schema.conflicts import ChecksNode, Conflict
 from schema.context import Context, Info
+from schema.edges import APromotion
 from schema.scalars import JSONPointer, UnreadableValue
 
 _suggestion: Final = re.compile(r" Did you mean [^?]*\?").sub
@@ -127,9 +131,41 @@ class PatchTestFailed(Refusal):
         )
 
 
+@strawberry.type(
+    description="What is to be promoted, rebased or undone cannot be: checks failed, or conflicts are open."
+)
+class PromotionBlocked(Refusal):
+    checks: ChecksNode | None = strawberry.field(description="The checks of a promotion; null where there are none.")
+    conflicts: list[Conflict] = strawberry.field(description="Those that need a resolution.")
+    promotion: APromotion | None = strawberry.field(description="The request on record; null where there is none.")
+
+    @classmethod
+    def of(cls, error: DomainError) -> "PromotionBlocked":
+        conflicts = error.conflicts if isinstance(error, promotion_errors.ConflictsOpen) else ()
+        return cls(
+            code=error.code,
+            message=error.message,
+            checks=None,
+            conflicts=[Conflict.of(item) for item in conflicts],
+            promotion=None,
+        )
+
+    @classmethod
+    def by_promotion(cls, promotion: Promotion) -> "PromotionBlocked":
+        """Return the refusal that a blocked request is."""
+        return cls(
+            code="promotion_blocked",
+            message=" ".join(promotion.checks.reasons.values()),
+            checks=ChecksNode.of(promotion.checks),
+            conflicts=[Conflict.of(item) for item in promotion.conflicts],
+            promotion=promotions.PromotionNode.of(promotion),
+        )
+
+
 _BY_CLASS: Final[dict[type[DomainError], type[Refusal]]] = {
     errors.EnvironmentNameTaken: EnvironmentNameTaken,
     errors.PatchTestFailed: PatchTestFailed,
+    promotion_errors.ConflictsOpen: PromotionBlocked,
     plans.SandboxLimitExceeded: PlanLimitExceeded,
     plans.SandboxNotAvailable: PlanLimitExceeded,
 }

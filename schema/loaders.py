@@ -17,13 +17,28 @@ from app.domain.members import Invitation, Member
 from app.domain.model import Actor, Change, Document, Environment, Generation, Project
 from app.domain.plans import Usage
 from app.domain.project_settings import ProjectSettings
+from app.domain.promotion import Promotion
 from app.domain.query_limits import QueryLimitExceeded
 from app.domain.webhooks import Webhook
-from app.services import api_keys, invitations, members, resolution, tree, webhooks
+from app.services import api_keys, invitations, members, promoting, resolution, tree, webhooks
+from app.services.checking import Checked
+from app.services.promoting import PromoteOptions
 from app.services.resolution import DocumentKey
-from app.storage import entities, environments, freezes, generations, levels, plan_usage, project_settings, projects
+from app.storage import (
+    entities,
+    environments,
+    freezes,
+    generations,
+    levels,
+    plan_usage,
+    project_settings,
+    projects,
+    promotions,
+    releases,
+)
 from app.storage.accounts import ApiKey
 from app.storage.levels import DocumentPage
+from app.storage.releases import Release
 from schema.tree import Tree
 
 K = TypeVar("K")
@@ -83,11 +98,19 @@ class Loaders:
         )
         self.checkpoint_counts: DataLoader[Ref, int | None] = DataLoader(_checkpoint_counts)
         self.layer_counts: DataLoader[Ref, int | None] = DataLoader(_layer_counts)
+        self.promotions: DataLoader[Ref, Promotion | None] = DataLoader(_promotions)
+        self.releases: DataLoader[Ref, Release | None] = DataLoader(_releases)
+        self.checked: DataLoader[Ref, Checked] = DataLoader(self._checked)
         self.kinds: DataLoader[tuple[int, str], bool] = DataLoader(_kinds)
         self.api_keys: DataLoader[int, list[ApiKey]] = DataLoader(self._api_keys)
         self.webhooks: DataLoader[int, list[Webhook]] = DataLoader(self._webhooks)
         self.members: DataLoader[int, list[Member]] = DataLoader(self._members)
         self.invitations: DataLoader[int, list[Invitation]] = DataLoader(self._invitations)
+
+    async def _checked(self, refs: list[Ref]) -> list[Checked]:
+        assert self._caller is not None
+        options = PromoteOptions()
+        return [await promoting.dry_run(self._caller, uuid, options, project_id) for project_id, uuid in refs]
 
     async def environment(self, project_id: int, uuid: UUID) -> Environment:
         """Return an environment that another object of the project names."""
@@ -176,6 +199,14 @@ async def _freezes(project_ids: list[int]) -> list[list[Freeze]]:
 
 async def _environments(refs: list[Ref]) -> list[Environment | None]:
     return await _by_project(refs, environments.get_many)
+
+
+async def _promotions(refs: list[Ref]) -> list[Promotion | None]:
+    return await _by_project(refs, promotions.get_many)
+
+
+async def _releases(refs: list[Ref]) -> list[Release | None]:
+    return await _by_project(refs, releases.get_many)
 
 
 async def _generations(refs: list[Ref]) -> list[Generation | None]:

@@ -21,6 +21,8 @@ from schema.generations import GenerationNode
 from schema.members import InvitationNode, MemberNode
 from schema.nodes import GlobalId, Node
 from schema.projects import ProjectNode
+from schema.promotions import PromotionNode
+from schema.releases import ReleaseNode
 from schema.webhooks import WebhookNode
 
 
@@ -80,6 +82,12 @@ async def _load(context: Context, wanted: GlobalId) -> Node | None:
         case GlobalId("Generation", project_id, UUID() as uuid):
             generation = await loaders.generations.load((project_id, uuid))
             return GenerationNode.of(generation) if generation else None
+        case GlobalId("PromotionRequest", project_id, UUID() as uuid):
+            promotion = await loaders.promotions.load((project_id, uuid))
+            return PromotionNode.of(promotion) if promotion else None
+        case GlobalId("Release", project_id, UUID() as uuid):
+            release = await loaders.releases.load((project_id, uuid))
+            return ReleaseNode.of(release) if release else None
         case GlobalId("Freeze", project_id, UUID() as uuid):
             freeze = await freezes.get(project_id, uuid)
             return FreezeNode.of(freeze) if freeze else None

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import strawberry
 
@@ -10,11 +11,13 @@ from app.domain.errors import EnvironmentNotFound
 from app.domain.model import PROJECT_KIND, EnvStatus, EnvType, Generation, GenerationKind, Plan, Project, Role
 from app.domain.paging import Page, encode_cursor
 from app.domain.policy import Operation
-from app.services import access, audit, backups, checkpoints, history
+from app.domain.promotion import PromotionStatus
+from app.services import access, audit, backups, checkpoints, deciding, history, releasing
 from app.services import environments as environment_service
 from app.services import projects as service
 from app.storage import audit as entries
-from app.storage import levels
+from app.storage import levels, promotions, releases
+from app.storage.promotions import Wanted
 from schema.api_keys import ApiKeyNode
 from schema.arguments import Key, Kind
 from schema.audit import AuditNode, FilterArgument, audit_connection
@@ -29,6 +32,8 @@ from schema.history import ChangeNode, change_connection
 from schema.members import InvitationNode, MemberNode
 from schema.nodes import GlobalId, Node
 from schema.plans import LimitUsage
+from schema.promotions import PromotionNode, promotion_connection
+from schema.releases import ReleaseNode, release_connection
 from schema.settings import ProjectSettingsNode
 from schema.webhooks import WebhookNode
 
@@ -212,6 +217,44 @@ class ProjectNode(Node):
     async def webhooks(self, info: Info) -> list[WebhookNode] | None:
         """Its webhooks, the oldest first. For owners and admins."""
         return [WebhookNode.of(item) for item in await info.context.loaders.webhooks.load(self.project_id)]
+
+    @field
+    async def promotions(
+        self,
+        info: Info,
+        env_uuid: Annotated[UUID | None, strawberry.argument(description="Only those of this environment.")] = None,
+        status: Annotated[
+            list[PromotionStatus] | None, strawberry.argument(description="Only those with one of these statuses.")
+        ] = None,
+        first: First = FIRST,
+        after: After = None,
+    ) -> Connection[PromotionNode]:
+        """The requests to promote an environment, newest first."""
+        wanted, project_id = Wanted(env_uuid, status or ()), self.project_id
+        page = await deciding.list_promotions(
+            info.context.actor,
+            project_id,
+            env_uuid=env_uuid,
+            statuses=wanted.statuses,
+            limit=size(first),
+            cursor=after,
+        )
+
+        async def count() -> int:
+            return await promotions.count(project_id, wanted)
+
+        return promotion_connection(page, after, count)
+
+    @field
+    async def releases(self, info: Info, first: First = FIRST, after: After = None) -> Connection[ReleaseNode]:
+        """What went to production, newest first."""
+        project_id = self.project_id
+        page = await releasing.list_releases(info.context.actor, project_id, limit=size(first), cursor=after)
+
+        async def count() -> int:
+            return await releases.count_all(project_id)
+
+        return release_connection(page, after, count)
 
     def _snapshots(self, page: Page[Generation], after: str | None, kind: GenerationKind) -> Connection[GenerationNode]:
         async def count() -> int:

@@ -28,6 +28,9 @@ from schema.node_query import NodeQuery
 from schema.operations import KnownDocuments, OwnLoaders
 from schema.project_mutations import ProjectMutation
 from schema.projects import ProjectQuery
+from schema.promotion_mutations import PromotionMutation
+from schema.promotions import PromotionQuery
+from schema.release_mutations import ReleaseMutation
 from schema.scalars import SCALARS
 from schema.settings import SettingsMutation
 from schema.subscriptions import Subscription
@@ -38,7 +41,7 @@ DEFAULT_LIMITS: Final = QueryLimits()
 
 
 @strawberry.type(description="What can be asked.")
-class Query(ViewerQuery, NodeQuery, ProjectQuery, EnvironmentQuery, GenerationQuery, ComparisonQuery):
+class Query(ViewerQuery, NodeQuery, ProjectQuery, EnvironmentQuery, GenerationQuery, ComparisonQuery, PromotionQuery):
     pass
 
 
@@ -56,6 +59,8 @@ class Mutation(
     SettingsMutation,
     WebhookMutation,
     FreezeMutation,
+    PromotionMutation,
+    ReleaseMutation,
 ):
     pass
 

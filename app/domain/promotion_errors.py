@@ -1,8 +1,9 @@
 """The refusals of promotions and releases (semantics §3, §10)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from app.domain.errors import DomainError, Kind, NotFound
+from app.domain.promotion import DocumentConflict
 from app.domain.values import Value
 
 
@@ -81,6 +82,11 @@ class ConflictsOpen(DomainError):
     """Changes cannot be brought where they are to go; ``conflicts`` says which and why."""
 
     code, kind = "conflicts_open", Kind.CONFLICT
+    conflicts: Sequence[DocumentConflict] = ()
+
+    def __init__(self, message: str, conflicts: Sequence[DocumentConflict]) -> None:
+        super().__init__(message, conflicts=[conflict.shown() for conflict in conflicts])
+        self.conflicts = conflicts
 
 
 class NotRollingOut(DomainError):

@@ -83,7 +83,7 @@ async def _rebase(actor: Actor, project_id: int, env_uuid: UUID, resolutions: Se
     if conflicts:
         raise ConflictsOpen(
             f"{len(conflicts)} paths changed on both sides; each needs a resolution.",
-            conflicts=[conflict.shown() for conflict in conflicts],
+            conflicts,
         )
     written = await _write(actor, generation, moved)
     await lines.keep_filter(target.head, generation)

@@ -230,7 +230,7 @@ def _check(undone: Sequence[_Undone], resolutions: Sequence[DocumentResolution])
     if open_:
         raise ConflictsOpen(
             f"{len(open_)} paths were changed again since that release; each needs a resolution.",
-            conflicts=[conflict.shown() for conflict in open_],
+            open_,
         )
 
 

@@ -32,6 +32,15 @@ _COLUMNS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which requests are asked for; all that meet every condition given."""
+
+    env_uuid: UUID | None = None
+    statuses: Sequence[PromotionStatus] = ()
+    ended: bool = False
+
+
 def from_row(row: db.Record, protected: Protection) -> Promotion:
     """Return the promotion of a row, with markers where a value was kept before its place was protected."""
     return masked(_from_row(row), protected) if protected.active else _from_row(row)
@@ -80,6 +89,27 @@ def _from_row(row: db.Record) -> Promotion:
     )
 
 
+async def get_many(project_id: int, uuids: Iterable[UUID]) -> dict[UUID, Promotion]:
+    """Return those of ``uuids`` that are requests of the project."""
+    rows = await db.fetch(
+        f"SELECT {_COLUMNS} FROM promotion WHERE project_id = $1 AND uuid = ANY ($2::uuid[])", project_id, list(uuids)
+    )
+    protected = await protections.everywhere(project_id)
+    return {row["uuid"]: from_row(row, protected) for row in rows}
+
+
+async def count(project_id: int, wanted: Wanted) -> int:
+    """Return how many requests meet the conditions."""
+    found: int = await db.fetchval(
+        "SELECT count(*) FROM promotion WHERE project_id = $1 AND ($2::uuid IS NULL OR env_uuid = $2)"
+        " AND (cardinality($3::text[]) = 0 OR status = ANY ($3))",
+        project_id,
+        wanted.env_uuid,
+        [status.value for status in wanted.statuses],
+    )
+    return found
+
+
 async def get(project_ids: Iterable[int], uuid: UUID) -> Promotion | None:
     """Return the request with ``uuid`` in one of the projects."""
     row = await db.fetchrow(
@@ -102,15 +132,6 @@ async def open_of(project_id: int, env_uuid: UUID) -> Promotion | None:
         env_uuid,
     )
     return from_row(row, await protections.everywhere(row["project_id"])) if row else None
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which requests are asked for; all that meet every condition given."""
-
-    env_uuid: UUID | None = None
-    statuses: Sequence[PromotionStatus] = ()
-    ended: bool = False
 
 
 async def list_page(

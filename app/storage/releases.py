@@ -54,6 +54,20 @@ def _from_row(row: db.Record) -> Release:
     return Release(**dict(row))
 
 
+async def get_many(project_id: int, uuids: Iterable[UUID]) -> dict[UUID, Release]:
+    """Return those of ``uuids`` that are releases of the project."""
+    rows = await db.fetch(
+        f"SELECT {_COLUMNS} FROM release WHERE project_id = $1 AND uuid = ANY ($2::uuid[])", project_id, list(uuids)
+    )
+    return {row["uuid"]: _from_row(row) for row in rows}
+
+
+async def count_all(project_id: int) -> int:
+    """Return how many releases a project has."""
+    found: int = await db.fetchval("SELECT count(*) FROM release WHERE project_id = $1", project_id)
+    return found
+
+
 async def get(project_ids: Iterable[int], uuid: UUID) -> Release | None:
     """Return the release with ``uuid`` in one of the projects."""
     row = await db.fetchrow(

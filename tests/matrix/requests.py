@@ -30,6 +30,7 @@ OPERATION_OF: dict[Action, Operation] = {
     Action.NOTIFY: Operation.VALIDATE,
     Action.PROMOTE: Operation.PROMOTE,
     Action.REBASE_ENVIRONMENT: Operation.REBASE,
+    Action.REJECT_PROMOTION: Operation.APPROVE,
     Action.ROLLBACK_RELEASE: Operation.ROLLBACK_RELEASE,
     Action.VALIDATE_ENVIRONMENT: Operation.VALIDATE,
     Action.ADVANCE_CANARY: Operation.PROMOTE,
@@ -247,6 +248,8 @@ class Leave:
 VARIABLES: dict[str, tuple[str, Callable[[World], Any]]] = {
     "projectId": ("Int!", lambda world: world.project.id),
     "env": ("UUID!", lambda world: str(world.env)),
+    "promotion": ("UUID!", lambda world: str(world.promotion)),
+    "release": ("UUID!", lambda world: str(world.release)),
     "checkpoint": ("UUID!", lambda world: str(world.checkpoint)),
     "backup": ("UUID!", lambda world: str(world.backup)),
     "pin": ("UUID!", lambda world: str(world.pin)),
@@ -318,6 +321,7 @@ QUERIES = [
     Ask("project", "project(id: $projectId) { name }"),
     Ask("projects", "projects { nodes { name } }", Operation.LIST_PROJECTS),
     Ask("environment", "environment(uuid: $env) { name }"),
+    Ask("promotion", "promotion(uuid: $promotion) { status }"),
     Ask("generation", "generation(uuid: $checkpoint) { number }"),
     Ask("diff", "diff(a: $env, b: $checkpoint) { isEmpty }"),
 ]
@@ -352,6 +356,8 @@ WAYS = {
     "Webhook": Way("project(id: $projectId) { webhooks { %s } }", Operation.READ, Operation.MANAGE_WEBHOOKS),
     "Member": Way("project(id: $projectId) { members { %s } }", Operation.READ, Operation.READ_MEMBERS),
     "Freeze": Way("project(id: $projectId) { freezes { %s } }"),
+    "PromotionRequest": Way("promotion(uuid: $promotion) { %s }"),
+    "Release": Way("project(id: $projectId) { releases { nodes { %s } } }"),
     "Invitation": Way("project(id: $projectId) { invitations { %s } }", Operation.READ, Operation.MANAGE_MEMBERS),
 }
 """Types whose fields are asked for one by one; all that are ``Node``s have to be here."""
@@ -369,7 +375,7 @@ FIELDS = {
 }
 """Fields that are another operation than their type's ``Way``."""
 
-ARGUMENTS = {"name": '"env"', "pointer": '"/n"', "kind": '"page"', "projectId": "$projectId"}
+ARGUMENTS = {"name": '"env"', "pointer": '"/n"', "kind": '"page"', "projectId": "$projectId", "against": "$release"}
 """Values of arguments that a field must be given, or that say which project."""
 
 RESOLVED = {
@@ -393,6 +399,8 @@ OF_LIVING = {
     "GET /api/sandbox/diff",
     "GET /api/sandbox/environment/diff",
     "diff",
+    "Environment.checks",
+    "Environment.conflicts",
     "Environment.diff",
     "Environment.document",
     "Environment.documents",

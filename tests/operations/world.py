@@ -375,7 +375,40 @@ def _page(world: World) -> Input:
     return {**_project(world), "kind": "page", "key": "a"}
 
 
+SETTLED = [{"kind": "page", "key": "a", "path": "/n", "choice": {"take": "THEIRS"}}]
+
 MUTATIONS = [
+    Mutation(
+        "promote",
+        Action.PROMOTE,
+        lambda world: {**_env(world), "resolutions": SETTLED},
+        "promotion { uuid status release { number entities } }",
+    ),
+    Mutation(
+        "approvePromotion",
+        Action.APPROVE_PROMOTION,
+        lambda world: {"promotionUuid": str(world.promotion)},
+        "promotion { status } changed { path }",
+    ),
+    Mutation(
+        "rejectPromotion",
+        Action.REJECT_PROMOTION,
+        lambda world: {"promotionUuid": str(world.promotion), "reason": "Not now"},
+        "promotion { status reason }",
+    ),
+    Mutation("validateEnvironment", Action.VALIDATE_ENVIRONMENT, _env, "environment { status } checks { passed }"),
+    Mutation(
+        "rebaseEnvironment",
+        Action.REBASE_ENVIRONMENT,
+        lambda world: {**_env(world), "resolutions": SETTLED},
+        "generation { number } resolved { path }",
+    ),
+    Mutation(
+        "rollbackRelease",
+        Action.ROLLBACK_RELEASE,
+        lambda world: {"releaseUuid": str(world.release)},
+        "release { number undoes { number } }",
+    ),
     Mutation(
         "freeze", Action.FREEZE, lambda world: {**_project(world), "reason": "Year's end"}, "freeze { uuid reason }"
     ),
