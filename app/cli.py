@@ -17,6 +17,7 @@ from app import serving
 from app.commands.background import jobs, worker
 from app.commands.common import database_url_option, in_words, json_option, run, say, settings_of
 from app.commands.keys import key
+from app.commands.protected import secrets, sweep
 from app.domain.model import Plan, Project
 from app.services import identity, operator, projects, transfer
 from app.settings import Settings
@@ -37,6 +38,8 @@ def main() -> None:
 main.add_command(key)
 main.add_command(worker)
 main.add_command(jobs)
+main.add_command(secrets)
+main.add_command(sweep)
 
 
 @main.command()

@@ -8,7 +8,7 @@ from uuid import UUID
 import strawberry
 
 from app.domain import names
-from app.domain.errors import CheckpointNotFound, DocumentNotFound, ValidationFailed
+from app.domain.errors import CheckpointNotFound, DocumentNotFound, SandboxSecretAccessDenied, ValidationFailed
 from app.domain.lifecycle import allowed_moves
 from app.domain.model import (
     PROJECT_KIND,
@@ -19,7 +19,7 @@ from app.domain.model import (
 )
 from app.domain.paging import Page, decode_cursor, encode_cursor
 from app.domain.values import Value
-from app.services import comparison
+from app.services import comparison, protected
 from app.services import documents as document_service
 from app.services import environments as service
 from app.services.checking import Checked
@@ -125,9 +125,18 @@ class EnvironmentNode(Node):
         kind: Kind = PROJECT_KIND,
         key: Key = None,
         at: AtArgument = None,
+        decrypt_protected: Annotated[
+            bool,
+            strawberry.argument(
+                description="True: with protected values. For owners and admins with a user's token, in production, as "
+                "they are now; recorded."
+            ),
+        ] = False,
     ) -> ADocument | None:
         """A document as the environment shows it; null if it shows none of that name."""
         name = document_types.named(kind, key)
+        if decrypt_protected:
+            return await self._decrypted(info, name, at)
         generation_uuid = await self._generation_at(info, at)
         if generation_uuid is not None:
             return await document_types.shown_by(info, self.source.project_id, generation_uuid, *name)
@@ -233,6 +242,18 @@ class EnvironmentNode(Node):
     async def _looked(self, info: Info) -> Checked:
         document_types.check_alive(self.source)
         return await info.context.loaders.checked.load((self.source.project_id, self.uuid))
+
+    async def _decrypted(self, info: Info, name: tuple[str, str], at: AtInput | None) -> ADocument | None:
+        if at is not None:
+            raise ValidationFailed("Protected fields are decrypted as they are now.", field="at")
+        named = info.context.environment is not None
+        if named and not (await info.context.current(self.source.project_id)).is_production:
+            raise SandboxSecretAccessDenied(protected.IN_SANDBOX)
+        try:
+            found = await protected.read(info.context.actor, self.source.project_id, str(self.uuid), *name)
+        except DocumentNotFound:
+            return None
+        return document_types.ResolvedDocument.of(found)
 
     async def _head(self, info: Info) -> Generation:
         return await info.context.loaders.generation(self.source.project_id, self.source.head_uuid)

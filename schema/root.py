@@ -30,6 +30,7 @@ from schema.project_mutations import ProjectMutation
 from schema.projects import ProjectQuery
 from schema.promotion_mutations import PromotionMutation
 from schema.promotions import PromotionQuery
+from schema.protected import ProtectedMutation
 from schema.release_mutations import ReleaseMutation
 from schema.scalars import SCALARS
 from schema.settings import SettingsMutation
@@ -61,6 +62,7 @@ class Mutation(
     FreezeMutation,
     PromotionMutation,
     ReleaseMutation,
+    ProtectedMutation,
 ):
     pass
 

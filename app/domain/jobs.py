@@ -20,6 +20,8 @@ class JobKind(StrEnum):
     FORGET_DELIVERIES = "forget_deliveries"
     FIND_OVERDUE_PROMOTIONS = "find_overdue_promotions"
     EXPIRE_PROMOTION = "expire_promotion"
+    SWEEP_PROTECTED = "sweep_protected"
+    FIND_UNSWEPT = "find_unswept"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from app.domain.model import Actor
 from app.rest import surroundings
 from app.rest.metering import admit_anyone, admit_caller
 from app.rest.request import StrictRequest, environment_reference
-from app.services import environments, tree
+from app.services import environments, protected, tree
 
 _NO = frozenset({"", "0", "false", "no", "off"})
 
@@ -24,7 +24,7 @@ async def admit(request: StrictRequest) -> None:
     scope["user"] = await admit_caller(request, given.decode("latin-1") if given else None)
     if b"%00" in scope["raw_path"] or b"%00" in scope["query_string"]:
         raise BadRequest("An address cannot hold the character U+0000.")
-    if scope["query_string"] and request.query_params.get("decrypt_protected", "").strip().lower() not in _NO:
+    if decrypts(request):
         await _refuse_in_sandbox(request)
 
 
@@ -34,16 +34,26 @@ async def arrive(request: StrictRequest) -> None:
     await admit_anyone(request)
 
 
+def decrypts(request: StrictRequest) -> bool:
+    """Return whether the request asks for protected values."""
+    if not request.scope["query_string"]:
+        return False
+    return any(given.strip().lower() not in _NO for given in request.query_params.getall("decrypt_protected", []))
+
+
 async def _refuse_in_sandbox(request: StrictRequest) -> None:
-    """Refuse ``decrypt_protected`` outside production (semantics §7). Raises SandboxSecretAccessDenied."""
+    """Refuse ``decrypt_protected`` outside production (semantics §7), and of anything but one document.
+
+    Raises SandboxSecretAccessDenied, BadRequest.
+    """
     project_id = request.path_params.get("project_id", "")
     if project_id.isascii() and project_id.isdigit() and len(project_id) < 10:
         named = await environments.find(request.actor, int(project_id), environment_reference(request))
         if named.is_production:
-            return
-    raise SandboxSecretAccessDenied(
-        "Protected fields are not decrypted in a sandbox context; compare with /api/sandbox/protected-check."
-    )
+            if request.method == "GET" and request.names_document:
+                return
+            raise BadRequest("Protected fields are decrypted when one document is read.", parameter="decrypt_protected")
+    raise SandboxSecretAccessDenied(protected.IN_SANDBOX)
 
 
 def named_once(in_query: int | None, in_body: int | None) -> int | None:

@@ -17,18 +17,21 @@ _JSON_TYPE: Final = (b"content-type", b"application/json")
 # For this reader alone, and to be asked for again each time; another environment has another document.
 _CACHING: Final = ((b"cache-control", b"private, no-cache"), (b"vary", b"x-agentstack-env"))
 
+_NO_CACHING: Final = ((b"cache-control", b"no-store"), (b"vary", b"x-agentstack-env"))
+
 
 class DocumentResponse(ASGIResponse):
     """A document as it goes out, or 304. The busiest answer: it does nothing that is not needed for it."""
 
-    def __init__(self, content: bytes, version: str, if_none_match: str | None) -> None:
+    def __init__(self, content: bytes, version: str, if_none_match: str | None, *, secret: bool = False) -> None:
         self.body = content
+        self.secret = secret
         self.version = version
         self.status_code = 304 if is_known(version, if_none_match) else 200
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the document with its version."""
-        headers = [(b"etag", etag(self.version).encode()), *_CACHING]
+        headers = [(b"etag", etag(self.version).encode()), *(_NO_CACHING if self.secret else _CACHING)]
         if self.status_code == 304:
             self.body = b""
         else:

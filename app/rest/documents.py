@@ -6,8 +6,10 @@ from typing import Annotated, Any, Final
 from litestar import Response, Router, delete, get, patch, put
 from litestar.params import FromPath, QueryParameter
 
+from app.domain.errors import BadRequest
 from app.domain.rates import RateClass
 from app.rest.answers import DocumentAnswer, Documents
+from app.rest.context import decrypts
 from app.rest.document_answer import DocumentResponse, at_path, write_answer
 from app.rest.metering import RATE, settle
 from app.rest.operations import DocumentDelete, DocumentPatch, DocumentPut, DocumentRead
@@ -30,7 +32,7 @@ from app.rest.parameters import (
 )
 from app.rest.preconditions import IfNoneMatch, etag
 from app.rest.request import JSON, JSON_PATCH, MERGE_PATCH, StrictRequest, environment_reference
-from app.services import document_bodies, documents
+from app.services import document_bodies, documents, protected
 from app.services.documents import Written
 
 _PATCHES: Final[dict[str, Callable[..., Awaitable[Written]]]] = {
@@ -43,6 +45,12 @@ _ENTITY: Final = "/{project_id:str}/entities/{kind:str}/{key:path}"
 _KIND: Final = "/{project_id:str}/entities/{kind:str}"
 _CONDITIONAL: Final = {RATE: RateClass.CONDITIONAL}
 
+Decrypt = Annotated[
+    str | None,
+    QueryParameter(
+        description="`true`: with protected values. For owners and admins with a user's token, in production; recorded."
+    ),
+]
 Filter = Annotated[
     str | None,
     QueryParameter(name="filter", description='A JSON array of rules as in a segment: `[{"field", "op", "value"}]`.'),
@@ -55,10 +63,16 @@ async def _get_document(
     as_of: AsOf = None,
     path: InDocument = None,
     if_none_match: IfNoneMatch = None,
+    decrypt_protected: Decrypt = None,
 ) -> DocumentResponse:
     """Show a document, or what stands at `path` of it."""
     # Reads its context without dependencies: providing them would cost more than reading the document.
     address = address_of(request, project_id, request.actor, environment_reference(request))
+    if decrypts(request):
+        if as_of is not None:
+            raise BadRequest("Protected fields are decrypted as they are now.", parameter="as_of")
+        shown = await protected.read(*address)
+        return DocumentResponse(at_path(shown.state, place(path)), shown.version, None, secret=True)
     if path:
         document = await documents.read(*address, at=moment(as_of))
         answer = DocumentResponse(at_path(document.state, place(path)), document.version, if_none_match)

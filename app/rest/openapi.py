@@ -33,6 +33,7 @@ _TAGS: Final = {
     "Members": "Who may do what in a project, and invitations.",
     "Documents": "JSON documents, one by one and in bulk, in the environment of the request.",
     "Environments": "Forking a project, listing, changing and archiving environments.",
+    "Protected fields": "Comparing with values that are encrypted and not shown.",
     "Checkpoints": "Whole snapshots of an environment, rollbacks to them, and pins for review links.",
     "Backups": "Whole snapshots of production.",
     "Tree and differences": "The tree of generations, and what differs between two states.",

@@ -81,6 +81,13 @@ class StrictRequest(Request[Actor, Any, Any]):
             raise UnsupportedMediaType(f"The body must be {' or '.join(accepted)}.", expected=list(accepted))
         return named
 
+    @property
+    def names_document(self) -> bool:
+        """Whether the address is that of one document."""
+        path = self.scope["raw_path"].decode("latin-1").removeprefix(self.scope.get("root_path", ""))
+        found = _document_address(path)
+        return found is not None and (found[1] is None or bool(found[2]))
+
     def document_name(self) -> tuple[str, str]:
         """Return kind and key of the document at this address; the key is ``""`` where the address has none.
 

@@ -31,6 +31,7 @@ from app.rest.parameters import actor_of, address_of, environment_of, moment, pl
 from app.rest.preconditions import expected_version
 from app.rest.projects import project_routes
 from app.rest.promotions import promotion_routes
+from app.rest.protected import protected_routes
 from app.rest.releases import release_routes
 from app.rest.request import SAFE_METHODS, StrictRequest
 from app.rest.response import JsonResponse
@@ -58,6 +59,7 @@ def rest_routes() -> list[Router]:
             event_routes(),
             audit_routes(),
             limit_routes(),
+            protected_routes(),
             settings_routes(),
             generation_routes(),
             promotion_routes(),

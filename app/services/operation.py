@@ -6,7 +6,7 @@ from inspect import signature
 from typing import Any, Concatenate, ParamSpec, TypeVar, get_type_hints
 
 from app.domain.audit import Action
-from app.domain.errors import Forbidden, TokenKindForbidden
+from app.domain.errors import Forbidden, SandboxSecretAccessDenied, TokenKindForbidden, TooManyChecks
 from app.domain.model import Actor
 from app.services import calls, idempotency, recording
 
@@ -34,7 +34,7 @@ def operation(action: Action, *, once: bool = True) -> Callable[[Operation[P, R]
             with calls.begun(call):
                 try:
                     return await work(actor, *args, **kwargs)
-                except (Forbidden, TokenKindForbidden) as refusal:
+                except (Forbidden, TokenKindForbidden, SandboxSecretAccessDenied, TooManyChecks) as refusal:
                     await recording.refused(call, refusal.code)
                     raise
 

@@ -4,7 +4,7 @@ Every way in which documents are written comes through here: what a writer sends
 is settled, so that no layer and no change is ever made with a protected value in it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -13,6 +13,7 @@ from uuid import uuid4
 from app.domain import policy
 from app.domain.errors import Forbidden, InvalidPath, ValidationFailed
 from app.domain.globs import MAX_GLOBS, parse_glob
+from app.domain.jobs import JobKind
 from app.domain.model import PROJECT_KIND, USER_KIND, Actor, Environment, Origin
 from app.domain.pointer import Path, format_pointer
 from app.domain.policy import Operation
@@ -21,9 +22,8 @@ from app.domain.references import reference
 from app.domain.sealing import absorb, kept_apart
 from app.domain.segments import Rule, check_unprotected
 from app.domain.values import MISSING, State, Value, lookup, put, same
-from app.services import access
+from app.services import access, jobs
 from app.storage import protections, secrets
-from app.storage.after_commit import after_commit
 from app.storage.changes import Place
 from app.storage.layers import Stack
 from app.storage.sealed import Found, FreshSealer
@@ -53,14 +53,6 @@ class DocumentWrite:
     fresh: Sequence[Found] = ()
     lists: Lists | None = None
     carried: bool = True
-
-
-def _ignore(_: int) -> None:
-    """Nobody sweeps here."""
-
-
-begin_sweep: Callable[[int], None] = _ignore
-"""Begins to sweep a project whose list has grown; called after the commit."""
 
 
 def globs_of(document: State) -> list[str]:
@@ -206,4 +198,4 @@ async def after_writes(place: Place, lists: Lists | None) -> None:
         return
     own = () if lists.exact else await protections.own(place.project_id, place.generation_uuid)
     await protections.save(place.project_id, place.generation_uuid, {*own, *lists.globs})
-    after_commit(partial(begin_sweep, place.project_id))
+    await jobs.enqueue(JobKind.SWEEP_PROTECTED, project_id=place.project_id)

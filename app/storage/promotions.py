@@ -46,6 +46,25 @@ def from_row(row: db.Record, protected: Protection) -> Promotion:
     return masked(_from_row(row), protected) if protected.active else _from_row(row)
 
 
+async def mask_stored(project_id: int, protected: Protection) -> int:
+    """Store markers where a value was kept before its place was protected; return in how many requests."""
+    rows = await db.fetch(f"SELECT {_COLUMNS} FROM promotion WHERE project_id = $1 FOR NO KEY UPDATE", project_id)
+    rewritten = 0
+    for found in map(_from_row, rows):
+        without = masked(found, protected)
+        if without != found:
+            await db.execute(
+                "UPDATE promotion SET plan = $3, conflicts = $4, carried = $5 WHERE project_id = $1 AND uuid = $2",
+                project_id,
+                found.uuid,
+                typed.dump(without.plan, Plan),
+                typed.dump(without.conflicts, list[DocumentConflict]),
+                typed.dump(without.carried, list[CarriedChange]),
+            )
+            rewritten += 1
+    return rewritten
+
+
 def masked(found: Promotion, protected: Protection) -> Promotion:
     """Return the promotion with markers for values at protected places that are not sealed."""
 

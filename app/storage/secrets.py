@@ -15,7 +15,7 @@ from uuid import UUID
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from app.domain.values import Value
+from app.domain.values import MISSING, State, Value
 from app.storage import db, master_key
 from app.storage.codec import encode_document, loads
 from app.storage.master_key import MasterKeyError
@@ -28,6 +28,8 @@ _DIGEST_BYTES: Final = 32
 _BLOCK: Final = 32
 _PURPOSE: Final = "data key"
 _ROWS: Final = 500
+# Whoever has chosen a key to seal with has written by then.
+_LONGEST_WRITE: Final = "1 hour"
 _NOBODY: Final = UUID(int=0)
 
 
@@ -192,6 +194,14 @@ def matches(secret: Secret | None, value: Value, pointer: str) -> bool:
     return hmac.compare_digest(_digest(key, value, associated), digest)
 
 
+def is_same(found: State, value: Value) -> bool:
+    """Return whether ``value`` is what was found; MISSING is no value. The time says nothing of where they differ."""
+    key = secrets.token_bytes(KEY_BYTES)
+    texts = (b"" if found is MISSING else encode_document(found), encode_document(value))
+    found_digest, digest = (hmac.digest(key, text, "sha256") for text in texts)
+    return hmac.compare_digest(found_digest, digest)
+
+
 async def rows_under(project_id: int, number: int, limit: int) -> list[Secret]:
     """Return up to ``limit`` rows that are sealed by a data key older than that number, locked."""
     rows = await db.fetch(
@@ -219,13 +229,13 @@ async def reseal(key: DataKey, rows: Sequence[Secret]) -> None:
     )
 
 
-async def drop_keys(project_id: int, number: int) -> int:
-    """Destroy data keys older than that number that seal nothing any more; return how many."""
+async def drop_unused_keys() -> int:
+    """Destroy data keys that seal nothing any more, nor will: one has been in use in their place for long enough."""
     return await db.execute(
-        "DELETE FROM data_key WHERE project_id = $1 AND number < $2 AND NOT EXISTS (SELECT FROM secret"
-        " WHERE secret.project_id = $1 AND secret.key_number = data_key.number)",
-        project_id,
-        number,
+        "DELETE FROM data_key USING data_key newer WHERE newer.project_id = data_key.project_id"
+        f" AND newer.number = data_key.number + 1 AND newer.created_at < now() - interval '{_LONGEST_WRITE}'"
+        " AND NOT EXISTS (SELECT FROM secret WHERE secret.project_id = data_key.project_id"
+        "  AND secret.key_number = data_key.number)"
     )
 
 

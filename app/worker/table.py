@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.domain.jobs import PATIENT, JobKind, Retries
-from app.services import ending, environments, jobs, tending, webhook_sending
+from app.services import ending, environments, jobs, sweeping, tending, webhook_sending
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ JOBS: Final[Mapping[JobKind, Job]] = {
     JobKind.FORGET_DELIVERIES: Job(webhook_sending.forget_old),
     JobKind.FIND_OVERDUE_PROMOTIONS: Job(ending.find_overdue),
     JobKind.EXPIRE_PROMOTION: Job(ending.expire_promotion),
+    JobKind.SWEEP_PROTECTED: Job(sweeping.sweep_project, seconds=120),
+    JobKind.FIND_UNSWEPT: Job(sweeping.find_unswept),
 }
 
 SCHEDULES: Final[Mapping[JobKind, str]] = {
@@ -43,6 +45,7 @@ SCHEDULES: Final[Mapping[JobKind, str]] = {
     JobKind.FIND_WEBHOOK_WORK: "* * * * *",
     JobKind.FORGET_DELIVERIES: "37 * * * *",
     JobKind.FIND_OVERDUE_PROMOTIONS: "* * * * *",
+    JobKind.FIND_UNSWEPT: "*/5 * * * *",
 }
 """When jobs without arguments are promised, once for all processes; no finer than a minute."""
 

@@ -38,6 +38,7 @@ OPERATION_OF: dict[Action, Operation] = {
     Action.BACKUP_PRODUCTION: Operation.BACKUP,
     Action.CHANGE_MEMBER: Operation.MANAGE_MEMBERS,
     Action.CHECKPOINT: Operation.CHECKPOINT,
+    Action.CHECK_PROTECTED_FIELD: Operation.CHECK_PROTECTED,
     Action.CREATE_API_KEY: Operation.MANAGE_KEYS,
     Action.CREATE_PROJECT: Operation.CREATE_PROJECT,
     Action.DELETE_CHECKPOINT: Operation.CHECKPOINT,
@@ -70,7 +71,7 @@ OPERATION_OF: dict[Action, Operation] = {
 BESIDE = {
     Operation.PASS_FREEZE,
     Operation.APPROVE,
-    *(Operation.SHORTEN_PROTECTED, Operation.DECRYPT, Operation.CHECK_PROTECTED),
+    *(Operation.SHORTEN_PROTECTED, Operation.DECRYPT),
 }
 """Operations that no request is, but a part of one."""
 

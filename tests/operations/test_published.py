@@ -7,7 +7,9 @@ from app.storage import db
 from tests.operations.world import CALLS, Call, World, is_done
 
 # What concerns nobody but its caller.
-PRIVATE = frozenset({Action.SET_ACTIVE_ENVIRONMENT, Action.TEST_WEBHOOK, Action.REDELIVER_WEBHOOK})
+PRIVATE = frozenset(
+    {Action.SET_ACTIVE_ENVIRONMENT, Action.TEST_WEBHOOK, Action.REDELIVER_WEBHOOK, Action.CHECK_PROTECTED_FIELD}
+)
 
 
 async def _published() -> int:

@@ -209,7 +209,7 @@ async def test_many_documents_are_one_row_with_the_range_of_their_changes(world:
     assert reverted.operation is Action.REVERT_CHANGES
     # The number between is that of the event that the import was.
     assert reverted.first_version == imported.last_version + 2
-    assert reverted.last_version == reverted.first_version + 1_200
+    assert reverted.last_version == reverted.first_version + 1_201
     assert (reverted.before, reverted.after) == (None, None)
 
 

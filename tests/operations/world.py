@@ -13,7 +13,7 @@ from app.domain.audit import Action
 from app.domain.model import Actor, Project, Role, Scope, Strategy
 from app.domain.promotion import DocumentResolution, PromotionStatus
 from app.domain.three_way import Side
-from app.domain.values import MISSING
+from app.domain.values import MISSING, Value
 from app.services import (
     api_keys,
     backups,
@@ -31,6 +31,7 @@ from app.services.promoting import PromoteOptions
 from app.storage import accounts, members
 
 Input = dict[str, Any]
+PROTECTED: Value = {"config": {"protected_fields": ["keys.*.payment_secret"]}}
 
 HOOK = "http://127.0.0.1:9/hook"
 """An address that the tests' own process lists, and no server does: nothing is ever sent there."""
@@ -64,6 +65,7 @@ class World:
         await documents.put(actor, project.id, None, "page", "a", {"n": 0})
         fork = await environments.fork(actor, project.id, ForkOptions("env"))
         await documents.put(actor, project.id, "env", "page", "a", {"n": 1})
+        await documents.merge(actor, project.id, "env", "project", "project", PROTECTED)
         backup = await backups.backup(actor, project.id)
         taken = await checkpoints.checkpoint(actor, project.production_uuid, "before")
         await documents.put(actor, project.id, None, "page", "a", {"n": 2})
@@ -250,6 +252,12 @@ REST = [
         "/api/sandbox/active-env",
         Action.SET_ACTIVE_ENVIRONMENT,
         lambda world: {"project_id": world.project.id, "active_env": "env"},
+    ),
+    Rest(
+        "POST",
+        "/api/sandbox/protected-check",
+        Action.CHECK_PROTECTED_FIELD,
+        lambda world: {"env_uuid": str(world.env), "field_path": "keys.api.payment_secret", "value": "sk_test_my_key"},
     ),
     Rest(
         "POST",
@@ -500,6 +508,12 @@ MUTATIONS = [
         Action.ROLLBACK_TO_CHECKPOINT,
         lambda world: {"checkpointUuid": str(world.checkpoint)},
         "environment { uuid }",
+    ),
+    Mutation(
+        "checkProtectedField",
+        Action.CHECK_PROTECTED_FIELD,
+        lambda world: {**_env(world), "path": "/keys/api/payment_secret", "value": "sk_test_my_key"},
+        "match",
     ),
     Mutation("pinEnvironment", Action.PIN_ENVIRONMENT, _env, "pinned { uuid }"),
     Mutation("revertChanges", Action.REVERT_CHANGES, _env, "changes { version }"),

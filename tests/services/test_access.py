@@ -65,6 +65,7 @@ WITHOUT_PROJECT = {
     "projects.memberships": Operation.LIST_PROJECTS,
 }
 CALLED_INSIDE = {
+    "protected.read",
     "checkpoints.snapshot_beside",
     "freezes.check",
     "freezes.record_passing",
@@ -130,6 +131,7 @@ OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
         f"webhooks.{name}": Operation.MANAGE_WEBHOOKS
         for name in "create delete list_deliveries list_webhooks redeliver rotate_secret test update".split()
     },
+    "protected.check": Operation.CHECK_PROTECTED,
     "revert.revert": Operation.WRITE,
     "transfer.import_documents": Operation.WRITE,
 }
@@ -184,7 +186,7 @@ class Place:
             "env": None,
             "kind": "page",
             "key": "a",
-            "path": (),
+            "path": ("keys",),
             "value": {},
             "patch": {},
             "operations": [],
@@ -266,6 +268,7 @@ def _needs_project(function: Function) -> bool:
 async def place(shop: Shop, make_actor: MakeActor, monkeypatch: pytest.MonkeyPatch) -> Place:
     monkeypatch.setattr(egress, "allowed", Allowed.parse("127.0.0.1"))
     hook = (await webhooks.create(shop.actor, shop.project_id, "http://127.0.0.1:9/")).webhook.uuid
+    await shop.merge(None, {"config": {"protected_fields": ["keys"]}}, "project", "project")
     env = await shop.fork("env")
     member = await make_actor()
     await _join(member, shop.project_id, Role.EDITOR)

@@ -1,0 +1,325 @@
+"""What was written before its place was protected: how far it has been looked for, and rewriting it.
+
+Every way to change a row of the history is a function of the schema's owner that lets nothing but references and
+markers take the place of values.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+from uuid import UUID
+
+from app.domain.model import Generation
+from app.domain.patch import to_json
+from app.domain.protected import Places, protection
+from app.domain.values import MISSING, State, Value
+from app.storage import db, generations
+from app.storage.codec import dumps, loads
+from app.storage.layers import Stack, patch_of, stored_form
+from app.storage.lookups import entity_of
+from app.storage.protections import LIST_VERSION, OF_ROOT, of_generation
+
+_COLUMNS: Final = "project_id, list_version, stage, floor, started, depth, generation_uuid, entity_uuid, change_version"
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """How far a project is swept for the lists of ``list_version``.
+
+    Rows up to the project's version ``started`` are looked at; of generations, those that a former pass has left
+    (``floor``, 0 for all). The last members say where the stage goes on.
+    """
+
+    project_id: int
+    list_version: int
+    stage: str
+    floor: int
+    started: int
+    depth: int | None = None
+    generation_uuid: UUID | None = None
+    entity_uuid: UUID | None = None
+    change_version: int = 0
+
+
+async def lock(project_id: int, first_stage: str) -> Sweep | None:
+    """Return the sweep of the project's present lists, locked, and begun if it is new; None if there are no lists."""
+    list_version, version = await _versions(project_id)
+    if list_version == 0:
+        return None
+    await db.execute(
+        f"INSERT INTO protection_sweep ({_COLUMNS}) VALUES ($1, 0, $2, 0, 0, NULL, NULL, NULL, 0)"
+        " ON CONFLICT (project_id) DO NOTHING",
+        project_id,
+        first_stage,
+    )
+    row = await db.fetchrow(f"SELECT {_COLUMNS} FROM protection_sweep WHERE project_id = $1 FOR UPDATE", project_id)
+    if row is None:
+        raise db.Retry
+    found = Sweep(*row)
+    # The counter is read again: what committed while others swept belongs to this pass.
+    list_version, version = await _versions(project_id)
+    return found if found.list_version == list_version else Sweep(project_id, list_version, first_stage, 0, version)
+
+
+async def _versions(project_id: int) -> tuple[int, int]:
+    row = await db.fetchrow(
+        f"SELECT {LIST_VERSION} AS list_version, version FROM project_counter WHERE project_id = $1", project_id
+    )
+    return (row["list_version"], row["version"]) if row else (0, 0)
+
+
+async def again(sweep: Sweep, first_stage: str) -> Sweep:
+    """Return the pass that looks at what has come since this one began."""
+    _, version = await _versions(sweep.project_id)
+    return Sweep(sweep.project_id, sweep.list_version, first_stage, sweep.started, version)
+
+
+async def save(sweep: Sweep) -> None:
+    """Note how far the sweep has come."""
+    await db.execute(
+        "UPDATE protection_sweep SET list_version = $2, stage = $3, floor = $4, started = $5, depth = $6,"
+        " generation_uuid = $7, entity_uuid = $8, change_version = $9 WHERE project_id = $1",
+        sweep.project_id,
+        sweep.list_version,
+        sweep.stage,
+        sweep.floor,
+        sweep.started,
+        sweep.depth,
+        sweep.generation_uuid,
+        sweep.entity_uuid,
+        sweep.change_version,
+    )
+
+
+async def unswept(last_stage: str) -> list[int]:
+    """Return the projects whose lists in force have not been swept for to the end."""
+    rows = await db.fetch(
+        "SELECT project_id FROM (SELECT project_id, max(version) AS version FROM protection GROUP BY project_id) listed"
+        " WHERE NOT EXISTS (SELECT FROM protection_sweep sweep WHERE sweep.project_id = listed.project_id"
+        "  AND sweep.list_version = listed.version AND sweep.stage = $1) ORDER BY project_id",
+        last_stage,
+    )
+    return [row["project_id"] for row in rows]
+
+
+async def next_generation(sweep: Sweep) -> Generation | None:
+    """Return the generation that the sweep is in, or the next: those that stand on others come before those."""
+    row = await db.fetchrow(
+        f"SELECT {generations.COLUMNS} FROM generation gen WHERE gen.project_id = $1"
+        " AND ($2::bigint = 0 OR (gen.kind <> 'line' AND gen.version > $2))"
+        " AND ($3::int IS NULL OR (-cardinality(gen.ancestors), gen.uuid) >= (-$3, $4::uuid))"
+        " ORDER BY -cardinality(gen.ancestors), gen.uuid LIMIT 1",
+        sweep.project_id,
+        sweep.floor,
+        sweep.depth,
+        sweep.generation_uuid,
+    )
+    return generations.from_row(row) if row else None
+
+
+async def following_generation(sweep: Sweep, generation: Generation) -> Generation | None:
+    """Return the generation after ``generation``."""
+    row = await db.fetchrow(
+        f"SELECT {generations.COLUMNS} FROM generation gen WHERE gen.project_id = $1"
+        " AND ($2::bigint = 0 OR (gen.kind <> 'line' AND gen.version > $2))"
+        " AND (-cardinality(gen.ancestors), gen.uuid) > (-$3::int, $4::uuid)"
+        " ORDER BY -cardinality(gen.ancestors), gen.uuid LIMIT 1",
+        sweep.project_id,
+        sweep.floor,
+        len(generation.ancestors),
+        generation.uuid,
+    )
+    return generations.from_row(row) if row else None
+
+
+def at(sweep: Sweep, generation: Generation, entity_uuid: UUID | None) -> Sweep:
+    """Return the sweep as it goes on in ``generation`` after an entity."""
+    return replace(sweep, depth=len(generation.ancestors), generation_uuid=generation.uuid, entity_uuid=entity_uuid)
+
+
+async def entities_in(generation: Generation, after: UUID | None, limit: int) -> list[UUID]:
+    """Return up to ``limit`` entities that a generation has layers of, by UUID."""
+    rows = await db.fetch(
+        "SELECT entity_uuid FROM layer WHERE project_id = $1 AND generation_uuid = $2"
+        " AND ($3::uuid IS NULL OR entity_uuid > $3) ORDER BY entity_uuid LIMIT $4",
+        generation.project_id,
+        generation.uuid,
+        after,
+        limit,
+    )
+    return [row["entity_uuid"] for row in rows]
+
+
+async def rewrite_layer(stack: Stack) -> bool:
+    """Store a stack's own layer with references; return whether it was stored without."""
+    own = stack.own
+    if own is None or own.sealed is None:
+        return False
+    data, base = stored_form(own.sealed)[1], own.base
+    if own.sealed_base is not None:
+        base = dumps(to_json(own.sealed_base))
+    former = stored_form(patch_of(own.form, own.data))[1]
+    former_base = dumps(to_json(patch_of("patch", own.base))) if own.base else own.base
+    if (data, base) == (former, former_base):
+        return False
+    await db.execute(
+        "UPDATE layer SET data = $3, base = $4 WHERE project_id = $1 AND uuid = $2",
+        stack.entity.project_id,
+        own.uuid,
+        data,
+        base,
+    )
+    return True
+
+
+async def has_new_snapshots(sweep: Sweep) -> bool:
+    """Return whether a snapshot was taken since the pass began; none is being taken meanwhile."""
+    found: bool = await db.fetchval(
+        "SELECT EXISTS (SELECT FROM generation WHERE project_id = $1 AND kind <> 'line' AND version > $2)",
+        sweep.project_id,
+        sweep.started,
+    )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRow:
+    """A change as it is stored, and what is protected in documents of its kind where it was made."""
+
+    version: int
+    entity_uuid: UUID
+    env_uuid: UUID
+    places: Places
+    forward: Mapping[str, Value]
+    reverse: Mapping[str, Value]
+    layer_reverse: Mapping[str, Value] | None
+
+
+async def changes_after(sweep: Sweep, limit: int) -> list[ChangeRow]:
+    """Return up to ``limit`` changes that the pass has to look at still, oldest first."""
+    rows = await db.fetch(
+        "SELECT change.version, change.entity_uuid, change.env_uuid, entity.kind, change.forward, change.reverse,"
+        f" change.layer_reverse, {of_generation('change.generation_uuid')} AS globs"
+        f" FROM change {entity_of('change')} WHERE change.project_id = $1 AND change.version > $2"
+        " AND change.version <= $3 ORDER BY change.version LIMIT $4",
+        sweep.project_id,
+        sweep.change_version,
+        sweep.started,
+        limit,
+    )
+    return [
+        ChangeRow(
+            version=row["version"],
+            entity_uuid=row["entity_uuid"],
+            env_uuid=row["env_uuid"],
+            places=protection(row["globs"]).of(row["kind"]),
+            forward=_object(row["forward"]),
+            reverse=_object(row["reverse"]),
+            layer_reverse=_object(row["layer_reverse"]) if row["layer_reverse"] else None,
+        )
+        for row in rows
+    ]
+
+
+def _object(text: str) -> dict[str, Value]:
+    value = loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("a stored patch is no object")
+    return value
+
+
+async def rewrite_change(project_id: int, row: ChangeRow, referred: Sequence[UUID]) -> None:
+    """Store a change with references; the database lets nothing else be changed in it."""
+    await db.execute(
+        "SELECT seal_change($1, $2, $3::jsonb, $4::jsonb, $5::jsonb, $6::uuid[])",
+        project_id,
+        row.version,
+        dumps(row.forward),
+        dumps(row.reverse),
+        None if row.layer_reverse is None else dumps(row.layer_reverse),
+        referred,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRow:
+    """What a release made of one document, as it is stored."""
+
+    release_uuid: UUID
+    entity_uuid: UUID
+    env_uuid: UUID
+    places: Places
+    before: State
+    after: State
+
+
+async def releases_after(sweep: Sweep, limit: int) -> list[ReleaseRow]:
+    """Return up to ``limit`` documents of releases that the pass has to look at still."""
+    rows = await db.fetch(
+        "SELECT touched.release_uuid, touched.entity_uuid, release.env_uuid, entity.kind, touched.before,"
+        f" touched.after, {OF_ROOT} AS globs FROM release_entity touched"
+        " JOIN release ON release.project_id = $1 AND release.uuid = touched.release_uuid"
+        f" {entity_of('touched')} WHERE touched.project_id = $1"
+        " AND ($2::uuid IS NULL OR (touched.release_uuid, touched.entity_uuid) > ($2, $3::uuid))"
+        " ORDER BY touched.release_uuid, touched.entity_uuid LIMIT $4",
+        sweep.project_id,
+        sweep.generation_uuid,
+        sweep.entity_uuid,
+        limit,
+    )
+    return [
+        ReleaseRow(
+            row["release_uuid"],
+            row["entity_uuid"],
+            row["env_uuid"],
+            protection(row["globs"]).of(row["kind"]),
+            MISSING if row["before"] is None else loads(row["before"]),
+            MISSING if row["after"] is None else loads(row["after"]),
+        )
+        for row in rows
+    ]
+
+
+async def rewrite_release(project_id: int, row: ReleaseRow, referred: Sequence[UUID]) -> None:
+    """Store what a release made of a document with references; the database lets nothing else be changed in it."""
+    await db.execute(
+        "SELECT seal_release_entity($1, $2, $3, $4::jsonb, $5::jsonb, $6::uuid[])",
+        project_id,
+        row.release_uuid,
+        row.entity_uuid,
+        None if row.before is MISSING else dumps(row.before),
+        None if row.after is MISSING else dumps(row.after),
+        referred,
+    )
+
+
+async def answers(project_id: int) -> list[tuple[tuple[UUID, str, bytes], str]]:
+    """Return the answers that are kept for repeated requests, with their keys, locked."""
+    rows = await db.fetch(
+        "SELECT principal_uuid, operation, key_hash, answer FROM idempotency WHERE project_id = $1"
+        " AND answer IS NOT NULL FOR UPDATE",
+        project_id,
+    )
+    return [((row["principal_uuid"], row["operation"], row["key_hash"]), row["answer"]) for row in rows]
+
+
+async def rewrite_answer(key: tuple[UUID, str, bytes], answer: str) -> None:
+    """Keep another answer in the place of one."""
+    await db.execute(
+        "UPDATE idempotency SET answer = $4 WHERE principal_uuid = $1 AND operation = $2 AND key_hash = $3",
+        *key,
+        answer,
+    )
+
+
+async def filters(project_id: int) -> list[tuple[UUID, dict[str, Value]]]:
+    """Return the filters by rules that forks were made with."""
+    rows = await db.fetch(
+        "SELECT uuid, user_filter FROM manifest WHERE project_id = $1 AND user_filter ? 'rules'", project_id
+    )
+    return [(row["uuid"], _object(row["user_filter"])) for row in rows]
+
+
+async def rewrite_filter(project_id: int, uuid: UUID, masked: Mapping[str, Value]) -> None:
+    """Store a filter with markers for values; the database lets nothing else be changed in it."""
+    await db.execute("SELECT mask_manifest($1, $2, $3::jsonb)", project_id, uuid, dumps(masked))
