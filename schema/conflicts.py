@@ -2,6 +2,7 @@
 
 import strawberry
 
+from app.domain import protected
 from app.domain.pointer import parse_pointer
 from app.domain.promotion import CarriedChange, Check, Checks, DocumentConflict
 from app.domain.values import MISSING, State
@@ -15,7 +16,8 @@ class ConflictValue:
 
     @classmethod
     def of(cls, state: State) -> "ConflictValue":
-        return cls(exists=state is not MISSING, value=None if state is MISSING else shown(state))
+        seen = protected.shown(state)
+        return cls(exists=state is not MISSING, value=None if seen is MISSING else shown(seen))
 
 
 @strawberry.type(description="A path that both sides changed. Ours is production, theirs the environment.")

@@ -31,8 +31,7 @@ class Context:
     a new project gets. ``bearer`` is what lets in a connection that stays. ``operation_named`` says whether the
     request names the operation that it wants. ``replayed`` takes the mutations, by response key, that were answered
     as an earlier time under their idempotency key. ``charge`` lets whoever pays for the request pay what the operation
-    costs in all (it raises RateLimited), ``correct`` says what it did cost. ``checked`` is not empty once a protected
-    value was compared.
+    costs in all (it raises RateLimited), ``correct`` says what it did cost.
     """
 
     caller: Actor | None
@@ -45,7 +44,6 @@ class Context:
     charge: Callable[[int], Awaitable[None]] = _for_free
     correct: Callable[[int], None] = _as_it_is
     replayed: list[str | int] = field(default_factory=list)
-    checked: list[bool] = field(default_factory=list)
 
     @property
     def actor(self) -> Actor:
@@ -63,7 +61,7 @@ class Context:
 
     def for_operation(self) -> "Context":
         """Return this context with loaders that have loaded nothing yet."""
-        return replace(self, loaders=Loaders(self.caller), checked=[])
+        return replace(self, loaders=Loaders(self.caller))
 
     async def project_id(self, project_id: int | None, env_uuid: UUID | None) -> int:
         """Return the project meant: the one named, else the API key's own, else the environment's.
