@@ -239,8 +239,7 @@ async def archive(actor: Actor, env_uuid: UUID, project_id: int | None = None) -
 async def find_expired() -> None:
     """Promise the archiving of every environment that has expired, should its own job have been lost."""
     for project_id, env_uuid in await environments.expired():
-        async with db.transaction():
-            await jobs.enqueue(JobKind.ARCHIVE_EXPIRED, project_id=project_id, env_uuid=env_uuid)
+        await jobs.enqueue_missing(JobKind.ARCHIVE_EXPIRED, project_id=project_id, env_uuid=env_uuid)
 
 
 async def archive_expired(project_id: int, env_uuid: UUID) -> None:

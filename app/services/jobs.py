@@ -4,6 +4,7 @@ A job runs after that transaction has committed, at least once and maybe twice a
 what is to be done from the database under locks, and does nothing if it is done already.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
@@ -19,10 +20,20 @@ async def enqueue(kind: JobKind, *, at: datetime | None = None, **arguments: int
     Without ``at`` it runs as soon as it can, and one that waits with the same arguments already is enough: it
     cannot begin before this transaction has ended, and so sees what this one did.
     """
-    payload = codec.encode_document({name: _plain(value) for name, value in arguments.items()})
+    payload = _payload(arguments)
     if at is not None:
         await queue.add(kind, payload, at)
     elif not await queue.hold_waiting(kind, payload):
+        await queue.add(kind, payload)
+
+
+async def enqueue_missing(kind: JobKind, **arguments: int | str | UUID) -> None:
+    """Promise a job that should have been promised, in a transaction of its own, unless one is about to do the same.
+
+    For what looks regularly for things that were forgotten: one that fails is not promised beside its next try.
+    """
+    payload = _payload(arguments)
+    if not await queue.is_known(kind, payload):
         await queue.add(kind, payload)
 
 
@@ -50,6 +61,10 @@ async def revive() -> int:
 async def clean_queue() -> None:
     """Forget what became of jobs that ended a day ago."""
     await queue.clean()
+
+
+def _payload(arguments: Mapping[str, int | str | UUID]) -> bytes:
+    return codec.encode_document({name: _plain(value) for name, value in arguments.items()})
 
 
 def _plain(value: int | str | UUID) -> int | str:

@@ -27,21 +27,16 @@ SENDING_SECONDS: Final = 20.0
 async def find_work() -> None:
     """Promise whatever is to be done for webhooks and was not promised, or not done in time."""
     for project_id in await webhooks.with_news():
-        await _promise_fan_out(project_id)
+        await jobs.enqueue_missing(JobKind.FAN_OUT_EVENTS, project_id=project_id)
     for project_id, webhook_uuid in await webhooks.overdue():
-        async with db.transaction():
-            await jobs.enqueue(JobKind.SEND_TO_WEBHOOK, project_id=project_id, webhook_uuid=webhook_uuid)
+        await jobs.enqueue_missing(JobKind.SEND_TO_WEBHOOK, project_id=project_id, webhook_uuid=webhook_uuid)
 
 
 async def on_news(project_ids: Sequence[int]) -> None:
     """Promise the fan-out of projects in which documents were written, where a webhook wants to know."""
     for project_id in await webhooks.with_news(project_ids):
-        await _promise_fan_out(project_id)
-
-
-async def _promise_fan_out(project_id: int) -> None:
-    async with db.transaction():
-        await jobs.enqueue(JobKind.FAN_OUT_EVENTS, project_id=project_id)
+        async with db.transaction():
+            await jobs.enqueue(JobKind.FAN_OUT_EVENTS, project_id=project_id)
 
 
 async def fan_out(project_id: int) -> None:
@@ -150,5 +145,6 @@ async def _promise_send(project_id: int, webhook_uuid: UUID, at: datetime | None
 
 
 async def forget_old() -> None:
-    """Remove the log of old deliveries."""
+    """Remove the log of old deliveries, and secrets that are good no more."""
+    await webhooks.forget_old_secrets()
     await webhook_deliveries.forget_old()

@@ -37,6 +37,27 @@ async def hold_waiting(kind: str, payload: bytes) -> bool:
     return row is not None
 
 
+async def is_known(kind: str, payload: bytes) -> bool:
+    """Return whether an equal job waits, runs, or is to be tried again; not whether one is put off to a time."""
+    known: bool = await db.fetchval(
+        "SELECT EXISTS (SELECT FROM pgqueuer WHERE entrypoint = $1 AND payload = $2 AND ("
+        " status = 'picked' OR (status = 'queued' AND (attempts > 0 OR execute_after <= now()))))",
+        kind,
+        payload,
+    )
+    return known
+
+
+async def begun_in_vain(job_id: int) -> int:
+    """Return how often a job was begun since it last ended in any way: more than once if its workers died of it."""
+    count: int = await db.fetchval(
+        "SELECT count(*) FROM pgqueuer_log WHERE job_id = $1 AND status = 'picked' AND id > coalesce("
+        " (SELECT max(id) FROM pgqueuer_log WHERE job_id = $1 AND status IN ('queued', 'failed')), 0)",
+        job_id,
+    )
+    return count
+
+
 async def add(kind: str, payload: bytes, at: datetime | None = None) -> None:
     """Add a job to the current transaction, to be run at once or from ``at`` on."""
     await db.execute(

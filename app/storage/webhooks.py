@@ -155,6 +155,13 @@ async def disable(project_id: int, uuid: UUID, reason: DisabledReason) -> Webhoo
     return _from_row(row) if row else None
 
 
+async def forget_old_secrets() -> None:
+    """Remove the secrets with which nothing is signed any more."""
+    await db.execute(
+        "UPDATE webhook SET old_secret = NULL, old_secret_until = NULL WHERE old_secret_until <= clock_timestamp()"
+    )
+
+
 async def remove(project_id: int, uuid: UUID) -> None:
     """Delete a webhook with the log of its deliveries."""
     await db.execute("DELETE FROM webhook WHERE project_id = $1 AND uuid = $2", project_id, uuid)

@@ -29,8 +29,13 @@ LOOKS_EVERY: Final = timedelta(seconds=2)
 DEAD_AFTER: Final = timedelta(seconds=10)
 """A job whose worker said nothing for so long is taken by another one."""
 
+MOST_DEATHS: Final = 10
 _LONGEST_PAUSE: Final = 10.0
 _COLLECTING: Final = 0.1
+
+
+class WorkersDied(Exception):
+    """The job was begun again and again and never ended: it may be what its workers died of."""
 
 
 class JobFailed(Exception):
@@ -152,12 +157,14 @@ class _Executor(AbstractEntrypointExecutor):
         if error is None:
             return
         log_failure(error, f"job {job.id}", job=job.entrypoint, failures=job.attempts + 1)
-        delay = self._job.retries.delay(job.attempts + 1)
+        delay = None if isinstance(error, WorkersDied) else self._job.retries.delay(job.attempts + 1)
         if delay is None:
             raise JobFailed(type(error).__name__)
         raise RetryRequested(delay, type(error).__name__)
 
     async def _do(self, job: QueuedJob) -> None:
+        if await queue.begun_in_vain(job.id) > MOST_DEATHS:
+            raise WorkersDied
         calls.enter(lambda: Via(Door.WORKER))
         async with asyncio.timeout(self._job.seconds):
             await self._job.function(**self._arguments(job.payload))

@@ -9,12 +9,13 @@ from signal import SIGTERM
 
 import pytest
 
+from app.domain.jobs import JobKind
 from app.domain.model import Actor, Plan, Project
-from app.services import environments, operator
+from app.services import environments, jobs, operator
 from app.services.branching import ForkOptions
 from app.storage import db
 from tests.conftest import Database
-from tests.processes.served import environment, strata
+from tests.processes.served import environment, served, strata
 
 pytestmark = pytest.mark.slow
 
@@ -75,6 +76,20 @@ async def test_three_workers_and_one_killed_archive_each_environment_once(
         project.id,
     )
     assert [row["count"] for row in published] == [1] * COUNT
+
+
+@pytest.mark.parametrize(("where", "status"), [("inside", "archived"), ("apart", "draft")])
+async def test_a_server_does_background_work_unless_it_is_told_not_to(
+    database: Database, actor: Actor, project: Project, where: str, status: str
+) -> None:
+    env = (await environments.fork(actor, project.id, ForkOptions("env"))).environment
+    await db.execute("UPDATE environment SET expires_at = now() WHERE uuid = $1", env.uuid)
+    with served({"STRATA_DATABASE_URL": database.app_dsn, "STRATA_WORKER": where}):
+        await jobs.enqueue_missing(JobKind.ARCHIVE_EXPIRED, project_id=project.id, env_uuid=env.uuid)
+        deadline = time.monotonic() + (2 if where == "apart" else 10)
+        while await _archived(project) == 0 and time.monotonic() < deadline:
+            pass
+    assert await db.fetchval("SELECT status FROM environment WHERE uuid = $1", env.uuid) == status
 
 
 def test_the_doctor_and_the_list_of_failed_jobs(database: Database) -> None:

@@ -318,6 +318,8 @@ async def test_an_old_secret_is_good_for_a_day(hook: Hook) -> None:
     assert hook.receiver.received[0].signed_with()(hook.secret)
     assert hook.receiver.received[0].signed_with()(rotated.secret)
     await db.execute("UPDATE webhook SET old_secret_until = now() WHERE project_id = $1", hook.shop.project_id)
+    await webhook_sending.forget_old()
+    assert (await hook.now()).old_secret_until is None
     await hook.shop.fork("two")
     await hook.work()
     assert not hook.receiver.received[1].signed_with()(hook.secret)

@@ -9,6 +9,7 @@ import pytest
 
 from app import doctor
 from app.domain.audit import Door
+from app.domain.jobs import Retries
 from app.services import calls, jobs
 from app.settings import Settings
 from app.storage import db
@@ -159,6 +160,48 @@ async def test_a_failing_job_is_tried_again_and_then_laid_aside(database: Databa
 
 async def _failed() -> bool:
     return await statuses() == ["failed"]
+
+
+async def test_a_job_of_which_workers_die_is_laid_aside(database: Database) -> None:
+    done: list[int] = []
+
+    async def work(n: int) -> None:
+        done.append(n)
+
+    await _promise(1)
+    await _promise(2)
+    first: int = await db.fetchval("SELECT min(id) FROM pgqueuer")
+    await db.execute(
+        "INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint)"
+        " SELECT $1, 'picked', 0, $2 FROM generate_series(1, 10)",
+        first,
+        KIND,
+    )
+    async with worker_of(database, quick(work)):
+        await until(_failed)
+        assert done == [2]
+        assert (await jobs.dead_jobs())[0].failure == "WorkersDied"
+        await jobs.revive()
+        await until(_empty)
+    assert done == [2, 1]
+
+
+async def test_what_is_looked_for_is_promised_once_while_it_fails(database: Database) -> None:
+    async def work(n: int) -> None:
+        raise ValueError
+
+    job = Job(work, Retries(5, timedelta(seconds=30), timedelta(seconds=30)))
+    await jobs.enqueue_missing(KIND, n=1)
+    async with worker_of(database, job):
+        await until(_being_tried_again)
+        await jobs.enqueue_missing(KIND, n=1)
+        assert await statuses() == ["queued"]
+        await jobs.enqueue_missing(KIND, n=2)
+        assert len(await statuses()) == 2
+
+
+async def _being_tried_again() -> bool:
+    return bool(await db.fetchval("SELECT count(*) FROM pgqueuer WHERE attempts > 0"))
 
 
 async def test_the_doctor_says_what_failed_and_what_waits(database: Database) -> None:
