@@ -1,6 +1,7 @@
 """The queue and its worker: promised with the transaction, done at least once, tried again, never lost."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -84,7 +85,7 @@ async def test_an_equal_job_that_runs_is_not_enough(database: Database) -> None:
         started.set()
         await go.wait()
 
-    async with worker_of(database, quick(work)):
+    async with worker_of(database, replace(quick(work), at_once=1)):
         await _promise(1)
         await asyncio.wait_for(started.wait(), 5)
         await _promise(1)
