@@ -9,10 +9,9 @@ from litestar.datastructures import State
 
 from app.rest import metering
 from app.rest.errors import exception_handlers
-from app.rest.metering import say_standing
 from app.rest.openapi import openapi_config
 from app.rest.request import environment_reference
-from app.rest.request_id import request_id, send_request_id
+from app.rest.request_id import request_id
 from app.rest.router import rest_routes
 from app.rest.static import PAGE_HEADERS, graphiql_page, static_asset
 from app.rest.surroundings import enter_graphql
@@ -54,7 +53,7 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[lifespan],
         state=State({"settings": settings}),
         exception_handlers=exception_handlers,
-        before_send=[send_request_id, say_standing],
+        before_send=[metering.finish],
         openapi_config=openapi_config(),
         request_max_body_size=settings.max_body_bytes,
         logging_config=None,

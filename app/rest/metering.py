@@ -9,6 +9,7 @@ from app.domain.model import Actor
 from app.domain.rates import READ_POINTS, WRITE_POINTS, RateClass
 from app.rest.client_address import client_address
 from app.rest.request import SAFE_METHODS, StrictRequest
+from app.rest.request_id import request_id_header
 from app.services import identity, rates
 from app.services.rates import Charge
 
@@ -107,19 +108,23 @@ def releasing(app: ASGIApp) -> ASGIApp:
     return run
 
 
-async def say_standing(message: Message, scope: Scope) -> None:
-    """Say on every answer how the bucket that bears the request stands; a ``before_send`` hook."""
+async def finish(message: Message, scope: Scope) -> None:
+    """Put on every answer its id, and how the bucket that bears the request stands.
+
+    One ``before_send`` hook for both, so that answers outside all routes have them too.
+    """
     if message["type"] == "http.response.start":
         found = _charge_of(scope)
         standing = found.standing() if found is not None else None
+        headers = [*message.get("headers", ()), request_id_header(scope)]
         if standing is not None:
             size, left, seconds = standing
-            message["headers"] = [
-                *message.get("headers", ()),
+            headers += (
                 (b"ratelimit-limit", b"%d" % size),
                 (b"ratelimit-remaining", b"%d" % left),
                 (b"ratelimit-reset", b"%d" % seconds),
-            ]
+            )
+        message["headers"] = headers
 
 
 def _charge_of(scope: Scope) -> Charge | None:

@@ -4,7 +4,7 @@ import re
 from typing import Final
 from uuid import uuid4
 
-from litestar.types import Message, Scope
+from litestar.types import Scope
 
 HEADER: Final = "X-Request-Id"
 _HEADER_BYTES: Final = HEADER.lower().encode()
@@ -23,7 +23,6 @@ def request_id(scope: Scope) -> str:
     return known
 
 
-async def send_request_id(message: Message, scope: Scope) -> None:
-    """Put the id on every answer; a ``before_send`` hook, so that answers outside all routes have it too."""
-    if message["type"] == "http.response.start":
-        message["headers"] = [*message.get("headers", ()), (_HEADER_BYTES, request_id(scope).encode())]
+def request_id_header(scope: Scope) -> tuple[bytes, bytes]:
+    """Return the header that says the id."""
+    return _HEADER_BYTES, request_id(scope).encode()

@@ -85,7 +85,9 @@ class Charge:
         else:
             await self.let_into(caller.project_id)
             return
-        await self._meter.pay((*self._caller, self.often), self.points)
+        key = (*self._caller, self.often)
+        if not self._meter.leases.take(key, self.points):
+            await self._meter.leases.obtain(key, self.points)
 
     async def let_into(self, project_id: int) -> None:
         """Let the project pay, if it has not. Raises RateLimited, TooManyAtOnce."""
@@ -94,7 +96,9 @@ class Charge:
                 self._meter.enter(project_id)
                 self._counted.append(project_id)
             self._projects.append(project_id)
-            await self._meter.pay((Payer.PROJECT, project_id, self.often), self.points)
+            key = (Payer.PROJECT, project_id, self.often)
+            if not self._meter.leases.take(key, self.points):
+                await self._meter.leases.obtain(key, self.points)
 
     async def rise_to(self, points: int) -> None:
         """Let all who have paid pay more: only now it is known what the request costs in all. Raises RateLimited."""

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from app.domain.errors import DomainError, Kind
 from app.domain.plans import SandboxLimitExceeded
 from app.rest.errors import STATUS, exception_handlers
-from app.rest.request_id import send_request_id
+from app.rest.metering import finish
 
 SECRET = "sk_live_do_not_tell"
 
@@ -42,7 +42,7 @@ async def answer_to(error: Exception, **options: object) -> httpx.Response:
     app = Litestar(
         [route],
         exception_handlers=exception_handlers,
-        before_send=[send_request_id],
+        before_send=[finish],
         openapi_config=None,
         logging_config=None,
     )
