@@ -39,6 +39,7 @@ class Operation(StrEnum):
     PROMOTE = "promote"
     APPROVE = "approve"
     REPORT_HEALTH = "report_health"
+    EVALUATE = "evaluate"
     REBASE = "rebase"
     ROLLBACK_RELEASE = "rollback_release"
     READ_MEMBERS = "read_members"
@@ -95,6 +96,7 @@ POLICY: Final[Mapping[Operation, Rule]] = {
     Operation.VALIDATE: Rule(_EDITORS, Scope.WRITE, in_environment=True),
     Operation.PROMOTE: Rule(_EDITORS, Scope.PROMOTE, in_environment=True),
     Operation.APPROVE: Rule(_ADMINS, Scope.PROMOTE),
+    Operation.EVALUATE: Rule(_ALL, Scope.EVALUATE),
     Operation.REPORT_HEALTH: Rule(_EDITORS, Scope.WRITE, in_environment=True),
     Operation.REBASE: Rule(_EDITORS, Scope.WRITE, in_environment=True),
     Operation.ROLLBACK_RELEASE: Rule(_EDITORS, Scope.PROMOTE, in_environment=True),

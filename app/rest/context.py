@@ -28,6 +28,11 @@ async def admit(request: StrictRequest) -> None:
         await _refuse_in_sandbox(request)
 
 
+def _wants_decrypted(request: StrictRequest) -> bool:
+    wanted: str = request.query_params.get("decrypt_protected", "")
+    return wanted.strip().lower() not in _NO
+
+
 async def arrive(request: StrictRequest) -> None:
     """Let in anyone, for a price; a ``before_request`` hook. Raises RateLimited."""
     surroundings.enter_unknown(request.scope)
@@ -36,7 +41,9 @@ async def arrive(request: StrictRequest) -> None:
 
 def decrypts(request: StrictRequest) -> bool:
     """Return whether the request asks for protected values."""
-    if not request.scope["query_string"]:
+    query = request.scope["query_string"]
+    # What is written plainly need not be taken apart to be seen.
+    if b"decrypt" not in query and b"%" not in query:
         return False
     return any(given.strip().lower() not in _NO for given in request.query_params.getall("decrypt_protected", []))
 

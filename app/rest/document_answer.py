@@ -15,7 +15,7 @@ from app.storage.codec import encode_document
 
 _JSON_TYPE: Final = (b"content-type", b"application/json")
 # For this reader alone, and to be asked for again each time; another environment has another document.
-_CACHING: Final = ((b"cache-control", b"private, no-cache"), (b"vary", b"x-agentstack-env"))
+CACHING: Final = ((b"cache-control", b"private, no-cache"), (b"vary", b"x-agentstack-env"))
 
 _NO_CACHING: Final = ((b"cache-control", b"no-store"), (b"vary", b"x-agentstack-env"))
 
@@ -31,7 +31,7 @@ class DocumentResponse(ASGIResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the document with its version."""
-        headers = [(b"etag", etag(self.version).encode()), *(_NO_CACHING if self.secret else _CACHING)]
+        headers = [(b"etag", etag(self.version).encode()), *(_NO_CACHING if self.secret else CACHING)]
         if self.status_code == 304:
             self.body = b""
         else:

@@ -32,7 +32,7 @@ from app.rest.parameters import (
 )
 from app.rest.preconditions import IfNoneMatch, etag
 from app.rest.request import JSON, JSON_PATCH, MERGE_PATCH, StrictRequest, environment_reference
-from app.services import document_bodies, documents, protected
+from app.services import document_bodies, documents, protected, routing
 from app.services.documents import Written
 
 _PATCHES: Final[dict[str, Callable[..., Awaitable[Written]]]] = {
@@ -51,6 +51,13 @@ Decrypt = Annotated[
         description="`true`: with protected values. For owners and admins with a user's token, in production; recorded."
     ),
 ]
+ForUser = Annotated[
+    str | None,
+    QueryParameter(
+        name="user_uuid",
+        description="The user to read for: with the project's `canary_auto_route`, in the environment that serves it.",
+    ),
+]
 Filter = Annotated[
     str | None,
     QueryParameter(name="filter", description='A JSON array of rules as in a segment: `[{"field", "op", "value"}]`.'),
@@ -62,17 +69,21 @@ async def _get_document(
     project_id: ProjectId,
     as_of: AsOf = None,
     path: InDocument = None,
+    user_uuid: ForUser = None,
     if_none_match: IfNoneMatch = None,
     decrypt_protected: Decrypt = None,
 ) -> DocumentResponse:
     """Show a document, or what stands at `path` of it."""
     # Reads its context without dependencies: providing them would cost more than reading the document.
-    address = address_of(request, project_id, request.actor, environment_reference(request))
+    env = environment_reference(request)
     if decrypts(request):
         if as_of is not None:
             raise BadRequest("Protected fields are decrypted as they are now.", parameter="as_of")
-        shown = await protected.read(*address)
+        shown = await protected.read(*address_of(request, project_id, request.actor, env))
         return DocumentResponse(at_path(shown.state, place(path)), shown.version, None, secret=True)
+    if user_uuid is not None:
+        env = await routing.env_for_reading(request.actor, project_id, env, user_uuid)
+    address = address_of(request, project_id, request.actor, env)
     if path:
         document = await documents.read(*address, at=moment(as_of))
         answer = DocumentResponse(at_path(document.state, place(path)), document.version, if_none_match)

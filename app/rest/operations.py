@@ -44,7 +44,7 @@ _ETAG: Final = OpenAPIHeader(
     description="The document's version; `If-Match` takes it as it stands.",
 )
 
-_CONTEXT: Final = (
+CONTEXT: Final = (
     Parameter(
         name="X-AgentStack-Env",
         param_in="header",
@@ -145,7 +145,7 @@ class DocumentRead(DocumentOperation):
 
     def describe(self) -> None:
         """Add ETag and 304, and the context that the handler reads by itself."""
-        self.parameters = [*(self.parameters or ()), *_CONTEXT]
+        self.parameters = [*(self.parameters or ()), *CONTEXT]
         self.show_document(_200="The document, or what stands at `path` of it.")
         assert self.responses is not None
         self.responses["304"] = OpenAPIResponse(

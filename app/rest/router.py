@@ -35,6 +35,7 @@ from app.rest.protected import protected_routes
 from app.rest.releases import release_routes
 from app.rest.request import SAFE_METHODS, StrictRequest
 from app.rest.response import JsonResponse
+from app.rest.route import route_routes
 from app.rest.settings import settings_routes
 from app.rest.surroundings import say_replayed
 from app.rest.transfer import transfer_routes
@@ -67,6 +68,7 @@ def rest_routes() -> list[Router]:
             webhook_routes(),
             freeze_routes(),
             canary_routes(),
+            route_routes(),
         ],
         before_request=admit,
         security=[{"bearer": []}],

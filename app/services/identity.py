@@ -72,6 +72,9 @@ async def authenticate(authorization: str | None) -> Actor:
     Raises Unauthenticated. A revoked key or token is refused by every process within a second.
     """
     token = _bearer(authorization)
+    known = _known_keys.get(token)
+    if known is not None and time.monotonic() - known.read_at < KEY_TRUSTED_SECONDS:
+        return known.actor
     prefix = key_prefix(token)
     if prefix is not None:
         return await _key_actor(token, prefix)
@@ -105,9 +108,7 @@ def _bearer(authorization: str | None) -> str:
 
 
 async def _key_actor(token: str, prefix: str) -> Actor:
-    known, now = _known_keys.get(token), time.monotonic()
-    if known is not None and now - known.read_at < KEY_TRUSTED_SECONDS:
-        return known.actor
+    now = time.monotonic()
     found = await accounts.usable_key(prefix)
     if found is None or not hmac.compare_digest(found.secret_hash, digest(token)):
         _known_keys.pop(token, None)

@@ -312,6 +312,7 @@ REST_READS = [
     Get("/api/sandbox/freeze", query=_here),
     Get("/api/sandbox/canary", query=_env),
     Get("/api/sandbox/rollout", query=_env),
+    Get("/api/sandbox/route", Operation.EVALUATE, query=lambda world: {**_here(world), "user_uuid": "ada"}),
     Get("/api/generations/{project_id}/settings"),
 ]
 
@@ -409,6 +410,7 @@ OF_LIVING = {
 """Requests that read what an archived environment has no more; fields of documents beside."""
 
 IN_CONTEXT = {
+    "GET /api/sandbox/route",
     *(f"{method} {PROJECT}/data" for method in ("GET", "PUT", "PATCH")),
     *(f"{method} {PROJECT}/entities/{{kind}}/{{key}}" for method in ("GET", "PUT", "PATCH", "DELETE")),
     f"GET {PROJECT}/entities/{{kind}}",

@@ -66,6 +66,7 @@ WITHOUT_PROJECT = {
 }
 CALLED_INSIDE = {
     "protected.read",
+    "routing.env_for_reading",
     "checkpoints.snapshot_beside",
     "freezes.check",
     "freezes.record_passing",
@@ -119,6 +120,8 @@ OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
     "deciding.approve": Operation.PROMOTE,
     "deciding.reject": Operation.PROMOTE,
     "notifying.notify": Operation.VALIDATE,
+    "routing.explicit": Operation.EVALUATE,
+    "routing.known": Operation.EVALUATE,
     "canaries.abort": Operation.PROMOTE,
     "canaries.advance": Operation.PROMOTE,
     "canaries.report": Operation.REPORT_HEALTH,
