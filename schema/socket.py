@@ -6,7 +6,7 @@ to be there is checked while it lasts. Source: the protocol's text in the reposi
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import aclosing, suppress
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -64,17 +64,20 @@ class Connection:
         self._context_of = context_of
         self._context: Context | None = None
         self._operations: dict[str, asyncio.Task[None]] = {}
+        self._watching = ExitStack()
         self._ended: asyncio.Future[Closed | None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         """Serve the connection until either side ends it."""
         await self._socket.accept(subprotocols=PROTOCOL)
         receiving = self._begin(self._receive())
-        self._look_in(INIT_SECONDS)
+        loop = asyncio.get_running_loop()
+        deadline = loop.call_later(INIT_SECONDS, self._expect_context)
         try:
-            closed = await self._ended
+            with self._watching:
+                closed = await self._ended
         finally:
-            self._next_look.cancel()
+            deadline.cancel()
             tasks = [receiving, *self._operations.values()]
             for task in tasks:
                 task.cancel()
@@ -101,28 +104,15 @@ class Connection:
         except Exception as error:
             log_failure(error, self._context.request_id if self._context else "socket")
             closed = Closed(4500, "Internal server error")
+        self._end(closed)
+
+    def _end(self, closed: Closed | None) -> None:
         if not self._ended.done():
             self._ended.set_result(closed)
 
-    def _look_in(self, seconds: float) -> None:
-        # A timer and not a task that sleeps: there can be very many connections that do nothing.
-        self._next_look = asyncio.get_running_loop().call_later(seconds, self._begin_look)
-
-    def _begin_look(self) -> None:
-        # A look that outlasted the connection has set the timer once more.
-        if not self._ended.done():
-            self._looking = self._begin(self._look())
-
-    async def _look(self) -> None:
-        """End the connection that was not initialised in time, and later the one whose right to be there has ended."""
+    def _expect_context(self) -> None:
         if self._context is None:
-            raise Closed(4408, "Connection initialisation timeout")
-        held = self._context.held
-        with suppress(DomainError):
-            await held.check()
-        if held.lost is not None:
-            raise _lost(held.lost)
-        self._look_in(held.until_check())
+            self._end(Closed(4408, "Connection initialisation timeout"))
 
     async def _receive(self) -> None:
         while True:
@@ -155,13 +145,13 @@ class Connection:
         if not isinstance(given, str):
             raise Closed(4401, "Unauthorized: connection_init takes a payload with 'Authorization'")
         try:
-            self._context = self._context_of(await passes.admit(given))
+            bearer = await passes.admit(given)
         except DatabaseUnavailable:
             raise Closed(1013, "Try again later") from None
         except DomainError as error:
             raise _lost(error) from None
-        self._next_look.cancel()
-        self._look_in(self._context.held.until_check())
+        self._context = self._context_of(bearer)
+        self._watching.enter_context(bearer.watched(lambda error: self._end(_lost(error))))
         await self._send({"type": "connection_ack"})
 
     async def _pong(self, message: Message) -> None:

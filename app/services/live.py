@@ -1,5 +1,6 @@
 """Following a project: its events as they are committed, from a cursor on (semantics §9)."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager, suppress
 from uuid import UUID
@@ -9,7 +10,7 @@ from app.domain.model import Environment
 from app.domain.policy import Operation
 from app.domain.promotion_errors import NotRollingOut
 from app.domain.rollout_state import RolloutState, as_told, concerns, ends, is_over, state_at, state_of
-from app.services import access, rollouts
+from app.services import access, passes, rollouts
 from app.services.bus import PAGE, Bus
 from app.services.passes import Pass
 from app.storage import changes, environments
@@ -27,9 +28,12 @@ async def bus_open(dsn: str) -> AsyncIterator[None]:
     global bus
     bus = Bus(dsn)
     bus.start()
+    watching = asyncio.create_task(passes.watch())
     try:
         yield
     finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
         await bus.close()
         bus = None
 
@@ -75,8 +79,8 @@ async def events(
 async def _events(bearer: Pass, project_id: int, after: int | None, chosen: Wanted) -> AsyncGenerator[Event]:
     async with _joined(bearer, project_id, after) as happening:
         async for event in happening:
+            bearer.check(event)
             if chosen(event):
-                await bearer.check()
                 yield event
 
 
@@ -108,9 +112,9 @@ async def _rollout(bearer: Pass, environment: Environment, after: int | None) ->
         if after is None:
             yield state
         async for event in happening:
+            bearer.check(event)
             if not concerns(event, state):
                 continue
-            await bearer.check()
             state = state_at(event, state)
             yield state
             if ends(event) or is_over(state.status):
@@ -151,5 +155,5 @@ async def _joined(bearer: Pass, project_id: int, after: int | None) -> AsyncIter
             async with opened().subscribed(project_id, after, bearer) as subscriber:
                 yield subscriber
         except TooSlow as error:
-            bearer.lost = error
+            bearer.lose(error)
             raise

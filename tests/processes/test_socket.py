@@ -14,9 +14,10 @@ from websockets.exceptions import InvalidStatus
 
 from app.domain.events import EventType
 from app.domain.model import Actor, Project, Role, Scope
-from app.services import access, api_keys, documents, identity
+from app.services import api_keys, documents, identity, members
 from app.services.publishing import publish
 from app.storage import db
+from app.storage import members as roster
 from app.storage import projects as stored
 from tests.conftest import Database, MakeActor
 from tests.processes.served import Served, served
@@ -218,10 +219,10 @@ async def test_a_token_that_expires_ends_the_connection(server: Served, actor: A
         assert time.monotonic() - began < 4
 
 
-async def _closes_soon(socket: Socket, project: Project) -> None:
-    """The connection is closed within five seconds, and nothing that happens a second on is told."""
+async def _closes_soon(socket: Socket, project: Project, told_for: float = 0) -> None:
+    """The connection is closed within five seconds; what happens from ``told_for`` seconds on is not told."""
     began = time.monotonic()
-    await asyncio.sleep(1.1)
+    await asyncio.sleep(told_for)
     marked = asyncio.create_task(happen(project, EventType.FREEZE_LIFTED))
     code, _, got = await socket.closed()
     await marked
@@ -249,7 +250,7 @@ async def test_a_session_that_ends_ends_the_connection(server: Served, project: 
             await following(await socket.begin(token), own)
             headers = {"Authorization": f"Bearer {token}"}
             (await client.post("/api/auth/logout", headers=headers)).raise_for_status()
-            await _closes_soon(socket, own)
+            await _closes_soon(socket, own, 1.1)
 
 
 async def _project_of(client: httpx.AsyncClient, token: str) -> dict[str, Any]:
@@ -259,19 +260,27 @@ async def _project_of(client: httpx.AsyncClient, token: str) -> dict[str, Any]:
     return {name: getattr(found, name) for name in found.__dataclass_fields__}
 
 
-async def test_a_member_removed_ends_the_connection(server: Served, make_actor: MakeActor, project: Project) -> None:
+@pytest.mark.parametrize("by_itself", [False, True])
+async def test_a_member_removed_ends_the_connection(
+    server: Served, make_actor: MakeActor, actor: Actor, project: Project, by_itself: bool
+) -> None:
     member = await make_actor()
-    await db.execute(
-        "INSERT INTO member (project_id, account_uuid, role) VALUES ($1, $2, $3)",
-        project.id,
-        member.account_uuid,
-        Role.VIEWER.value,
-    )
-    access.forget(member.account_uuid)
+    await roster.add(project.id, member.account_uuid, Role.VIEWER, None)
+    async with opened(server) as socket:
+        await following(await socket.begin(await token_of(member)), project)
+        await members.remove(member if by_itself else actor, project.id, member.account_uuid)
+        await _closes_soon(socket, project)
+
+
+async def test_a_member_gone_without_a_word_ends_the_connection(
+    server: Served, make_actor: MakeActor, project: Project
+) -> None:
+    member = await make_actor()
+    await roster.add(project.id, member.account_uuid, Role.VIEWER, None)
     async with opened(server) as socket:
         await following(await socket.begin(await token_of(member)), project)
         await db.execute("DELETE FROM member WHERE account_uuid = $1", member.account_uuid)
-        await _closes_soon(socket, project)
+        await _closes_soon(socket, project, 1.1)
 
 
 async def test_each_event_shows_what_is_so_then(server: Served, actor: Actor, token: str, project: Project) -> None:
