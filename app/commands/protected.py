@@ -15,8 +15,7 @@ from app.storage.scrub import scrub
     "--scrub",
     "scrubs",
     is_flag=True,
-    help="Rewrite the tables afterwards, so that the files keep no old row versions; each is locked meanwhile. Of the "
-    "embedded database, drop the log of old writes, too.",
+    help="Write the tables anew afterwards, so that their files keep no old row versions; each is locked meanwhile.",
 )
 @database_url_option
 @json_option
@@ -38,9 +37,9 @@ def sweep(scrubs: bool, database_url: str | None, as_json: bool) -> None:
     with serving.database(settings) as found:
         swept = serving.run_at(found, work)
         if scrubs:
-            asyncio.run(scrub(found.owner_dsn, log=settings.database_url is None))
+            asyncio.run(scrub(found.owner_dsn))
     text = f"{len(swept)} projects swept." if swept else "Nothing to sweep."
-    say(text + (" The tables are rewritten." if scrubs else ""), {"projects": swept, "scrubbed": scrubs}, as_json)
+    say(text + (" The tables are written anew." if scrubs else ""), {"projects": swept, "scrubbed": scrubs}, as_json)
 
 
 @click.group()

@@ -85,7 +85,8 @@ async def stage_documents(documents: Iterable[StagedDocument]) -> None:
 
 async def repeated_name() -> RepeatedName | None:
     """Return a document that two staged lines name, if there is one."""
-    await db.execute("ANALYZE staged_document")
+    # Not of the documents: samples of them would stay in the catalogue for a while.
+    await db.execute("ANALYZE staged_document (line, kind, key, entity_uuid)")
     row = await db.fetchrow(
         "SELECT kind, key, array_agg(line ORDER BY line) AS lines FROM staged_document GROUP BY kind, key"
         " HAVING count(*) > 1 ORDER BY min(line) LIMIT 1"
@@ -188,7 +189,7 @@ async def record_staged(place: Place, list_version: int) -> int | None:
 
     Raises Retry if lists of protected fields have changed more than ``list_version`` times.
     """
-    await db.execute("ANALYZE staged_write")
+    await db.execute("ANALYZE staged_write (position, entity_uuid, form, shown_delta, entity_version)")
     await db.execute(
         "UPDATE entity SET version = version + 1 WHERE project_id = $1 AND uuid = ANY (ARRAY("
         "SELECT entity_uuid FROM staged_write WHERE entity_version IS NULL))",

@@ -16,10 +16,11 @@ def planted() -> str:
 
 def forms(text: str) -> list[bytes]:
     """Return what to look for: it and its core as they are, reversed, in JSON, URLs, hex and base64, and hashed."""
-    return [*_forms(text), *_forms(text[10:42])]
+    return [*forms_of(text), *forms_of(text[10:42])]
 
 
-def _forms(text: str) -> list[bytes]:
+def forms_of(text: str) -> list[bytes]:
+    """Return what to look for where ``text`` may stand, alone or within something longer."""
     raw = text.encode()
     found = [raw, raw[::-1], dumps(text)[1:-1].encode(), dumps(text, ensure_ascii=False)[1:-1].encode()]
     found += [quote(text, safe="").encode(), quote(text).encode(), raw.hex().encode(), raw.hex().upper().encode()]
