@@ -19,7 +19,7 @@ from app.domain.model import (
 )
 from app.domain.paging import Page, decode_cursor, encode_cursor
 from app.domain.values import Value
-from app.services import comparison, protected
+from app.services import comparison, protected, rollouts
 from app.services import documents as document_service
 from app.services import environments as service
 from app.services.checking import Checked
@@ -29,6 +29,7 @@ from schema import conflicts as conflict_types
 from schema import documents as document_types
 from schema import generations
 from schema import history as history_types
+from schema import rollouts as rollout_types
 from schema.arguments import AtArgument, AtInput, Key, Kind
 from schema.connections import FIRST, After, Connection, First, connect, size
 from schema.context import Info
@@ -228,6 +229,12 @@ class EnvironmentNode(Node):
             return await loaders.checkpoint_counts.load((project_id, self.uuid))
 
         return generations.snapshot_connection(found[:limit], after, more=len(found) > limit, count=count)
+
+    @field
+    async def rollout(self) -> rollout_types.RolloutNode | None:
+        """Its rollout; null if it is not rolling out."""
+        found = await rollouts.of_environment(self.source)
+        return rollout_types.RolloutNode.of(found) if found else None
 
     @field
     async def checks(self, info: Info) -> conflict_types.ChecksNode:

@@ -1,7 +1,7 @@
 """The one catalogue of refusals in GraphQL: as members of result unions, else as ``errors[].extensions.code``."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, TypeVar
 
 import strawberry
@@ -15,7 +15,7 @@ from app.domain.errors import DomainError, Kind
 from app.domain.model import Plan
 from app.domain.plans import Limit
 from app.domain.pointer import parse_pointer
-from app.domain.promotion import Promotion
+from app.domain.promotion import DocumentConflict, Promotion
 from app.services.failures import log_failure
 from schema import promotions
 from schema.conflicts import ChecksNode, Conflict
@@ -141,11 +141,13 @@ class PromotionBlocked(Refusal):
 
     @classmethod
     def of(cls, error: DomainError) -> "PromotionBlocked":
-        conflicts = error.conflicts if isinstance(error, promotion_errors.ConflictsOpen) else ()
+        conflicts: Sequence[DocumentConflict] = ()
+        if isinstance(error, promotion_errors.ConflictsOpen | promotion_errors.RolloutBlocked):
+            conflicts = error.conflicts
         return cls(
             code=error.code,
             message=error.message,
-            checks=None,
+            checks=ChecksNode.of(error.checks) if isinstance(error, promotion_errors.RolloutBlocked) else None,
             conflicts=[Conflict.of(item) for item in conflicts],
             promotion=None,
         )
@@ -166,6 +168,7 @@ _BY_CLASS: Final[dict[type[DomainError], type[Refusal]]] = {
     errors.EnvironmentNameTaken: EnvironmentNameTaken,
     errors.PatchTestFailed: PatchTestFailed,
     promotion_errors.ConflictsOpen: PromotionBlocked,
+    promotion_errors.RolloutBlocked: PromotionBlocked,
     plans.SandboxLimitExceeded: PlanLimitExceeded,
     plans.SandboxNotAvailable: PlanLimitExceeded,
 }

@@ -21,6 +21,7 @@ from schema.generations import GenerationNode
 from schema.inputs import MutationInput
 from schema.promotion_inputs import PathsInput, ResolutionInput, bounded, resolutions
 from schema.promotions import PromotionNode
+from schema.rollouts import GuardInput
 
 DRY_RUN_DOCUMENTS = 200
 
@@ -31,6 +32,9 @@ class PromoteInput(MutationInput):
     strategy: Strategy = strawberry.field(default=Strategy.IMMEDIATE, description="How it is to reach production.")
     rollout_steps: list[RolloutStepInput] | None = strawberry.field(
         default=None, description="Steps of the canary; left out: the environment's."
+    )
+    guards: list[GuardInput] | None = strawberry.field(
+        default=None, description="Guards of the canary, at most 10; left out: those of the project's settings."
     )
     paths: list[PathsInput] | None = strawberry.field(
         default=None, description="Only these changes; the rest stays in the environment. Left out: all."
@@ -53,6 +57,7 @@ class PromoteInput(MutationInput):
             resolutions=resolutions(self.resolutions),
             message=self.message,
             override_freeze=self.override_freeze,
+            guards=None if self.guards is None else [guard.guard() for guard in self.guards],
         )
 
 

@@ -12,6 +12,7 @@ from app.domain.query_limits import Introspection, QueryLimits
 from schema import enums as enums
 from schema.api_keys import ApiKeyMutation
 from schema.backups import BackupMutation
+from schema.canaries import CanaryMutation
 from schema.checkpoints import CheckpointMutation
 from schema.comparison import ComparisonQuery
 from schema.context import Context
@@ -60,6 +61,7 @@ class Mutation(
     SettingsMutation,
     WebhookMutation,
     FreezeMutation,
+    CanaryMutation,
     PromotionMutation,
     ReleaseMutation,
     ProtectedMutation,

@@ -1,10 +1,9 @@
 """The refusals of promotions and releases (semantics §3, §10)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from app.domain.errors import DomainError, Kind, NotFound
-from app.domain.promotion import DocumentConflict
-from app.domain.values import Value
+from app.domain.promotion import Checks, DocumentConflict
 
 
 class PathNotCarried(DomainError):
@@ -109,14 +108,17 @@ class RolloutBlocked(DomainError):
     """The checks that come before production changes have failed; weight and status stay as they are."""
 
     code, kind = "promotion_blocked", Kind.CONFLICT
+    checks: Checks = Checks({}, {})
+    conflicts: Sequence[DocumentConflict] = ()
 
-    def __init__(self, checks: Mapping[str, bool], reasons: Mapping[str, str], conflicts: list[Value]) -> None:
+    def __init__(self, checks: Checks, conflicts: Sequence[DocumentConflict]) -> None:
         super().__init__(
-            next(iter(reasons.values()), "The checks have failed."),
-            checks=dict(checks),
-            reasons=dict(reasons),
-            conflicts=conflicts,
+            " ".join(checks.reasons.values()),
+            checks=dict(checks.passed),
+            reasons=dict(checks.reasons),
+            conflicts=[conflict.shown() for conflict in conflicts],
         )
+        self.checks, self.conflicts = checks, conflicts
 
 
 class RolloutHeld(DomainError):

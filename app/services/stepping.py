@@ -118,8 +118,7 @@ async def finish(actor: Actor, held: Held, *, early: bool = False) -> Standing:
     environment, request = held.rollout.environment, held.request
     checked = await check(held.prepared, replace(environment, status=EnvStatus.READY))
     if not checked.checks.all_passed:
-        conflicts: list[Value] = [conflict.shown() for conflict in checked.conflicts]
-        raise RolloutBlocked(checked.checks.passed, checked.checks.reasons, conflicts)
+        raise RolloutBlocked(checked.checks, checked.conflicts)
     request = replace(request, checks=checked.checks, conflicts=checked.conflicts)
     facts: dict[str, Value] = {"promotion_id": str(request.uuid), "status": "completed", "early": early}
     done = await complete(actor, request, held.prepared, held.locked, facts)

@@ -527,6 +527,18 @@ MUTATIONS = [
 ]
 
 MUTATIONS += [
+    Mutation("advanceCanary", Action.ADVANCE_CANARY, _env, "outcome { weight } environment { status }", _roll_out),
+    Mutation("abortCanary", Action.ABORT_CANARY, _env, "outcome { weight } environment { status }", _roll_out),
+    Mutation(
+        "reportCanaryHealth",
+        Action.REPORT_CANARY_HEALTH,
+        lambda world: {**_env(world), "side": "ENVIRONMENT", "requests": 9, "errors": 1},
+        "environment { uuid }",
+        _roll_out,
+    ),
+]
+
+MUTATIONS += [
     Mutation(
         "createWebhook",
         Action.CREATE_WEBHOOK,
