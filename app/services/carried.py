@@ -102,7 +102,7 @@ async def _carried(found: Sequence[LineLayers], root: Generation, plan: Plan) ->
     for item in found:
         ours = layers.state_of(item.root)
         line = carrying(item, ours)
-        shown = resolve([*([item.root.patch] if item.root else []), *(layer.patch for layer in item.layers)])
+        shown = resolve([Replace(ours), *(layer.patch for layer in line)])
         merges.append(
             _merge(
                 item.entity,
@@ -123,8 +123,9 @@ def carrying(item: LineLayers, above: State) -> list[LineLayer]:
     line = []
     state = above
     for layer in item.layers:
-        line.append(layer.carrying(state))
-        state = resolve([Replace(state), layer.patch])
+        told = layer.carrying(state)
+        line.append(told)
+        state = resolve([Replace(state), told.patch])
     return line
 
 

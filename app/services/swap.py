@@ -10,7 +10,7 @@ from app.domain.events import EventType
 from app.domain.layers import canonical_layer
 from app.domain.model import Actor, Environment, EnvStatus, Generation, GenerationKind, Origin
 from app.domain.names import MAX_NAME
-from app.domain.patch import NOTHING, Patch, Replace, apply
+from app.domain.patch import Patch, Replace, apply
 from app.domain.promotion import Plan
 from app.domain.values import MISSING, same
 from app.services import project_settings, writing
@@ -148,7 +148,7 @@ class Swap:
                     raise db.Retry
                 writes.append(DocumentWrite(stacks[merge.entity.uuid], merge.merged.state))
         recorded = await writing.write(self.actor, target, writes, Origin.PROMOTION, self.entry)
-        released = [ReleasedEntity(write.stack.entity, write.stack.state, write.after) for write in writes]
+        released = [ReleasedEntity(merge.entity, merge.ours, merge.merged.state) for merge in merges]
         return released, recorded[0].change.version if recorded else None
 
     def _leaves_descendants_as_they_are(self) -> bool:
@@ -162,17 +162,24 @@ class Swap:
 
     async def _mark_promoted(self) -> None:
         """Let the old line show what it shows and never carry it again."""
-        carried: dict[UUID, Patch] = {merge.entity.uuid: merge.carried.changes for merge in self.prepared.merges}
+        prepared, project_id = self.prepared, self.prepared.root.project_id
+        if not prepared.is_partial:
+            line = [generation.uuid for generation in prepared.line]
+            await lines.clear_bases(project_id, line, [item.entity.uuid for item in prepared.layers])
+            return
+        carried = {merge.entity.uuid: merge.carried.changes for merge in prepared.merges if merge.carried.changes}
         bases: dict[UUID, Patch] = {}
-        for item in self.prepared.layers:
-            promoted = carried.get(item.entity.uuid, NOTHING)
-            line = carrying(item, layers.state_of(item.root))
-            for layer, told in zip(item.layers, line, strict=True):
-                left = without(told.base, promoted) if self.prepared.is_partial else NOTHING
-                if told.base and left != told.base:
+        for item in prepared.layers:
+            promoted = carried.get(item.entity.uuid)
+            if promoted is None:
+                continue
+            line_layers = carrying(item, layers.state_of(item.root))
+            for layer, told in zip(item.layers, line_layers, strict=True):
+                left = without(told.base, promoted)
+                if left != told.base:
                     bases[layer.uuid] = left
         if bases:
-            await lines.set_bases(self.prepared.root.project_id, bases)
+            await lines.set_bases(project_id, bases)
 
     async def _become_live(self) -> None:
         environment, head = self.prepared.environment, self.prepared.head

@@ -132,6 +132,18 @@ async def carries(project_id: int, generation_uuids: Sequence[UUID]) -> bool:
     return found
 
 
+async def clear_bases(project_id: int, line: Sequence[UUID], entity_uuids: Sequence[UUID]) -> None:
+    """Let the layers that a line has of entities carry nothing any longer."""
+    await db.execute(
+        'UPDATE layer SET base = \'{"set": {}, "unset": []}\' WHERE project_id = $1'
+        " AND generation_uuid = ANY ($2::uuid[]) AND entity_uuid = ANY ($3::uuid[])"
+        ' AND base IS DISTINCT FROM \'{"set": {}, "unset": []}\'',
+        project_id,
+        line,
+        entity_uuids,
+    )
+
+
 async def set_bases(project_id: int, bases: Mapping[UUID, Patch]) -> None:
     """Write anew what layers carry, by the layer's uuid."""
     await db.execute(
