@@ -74,8 +74,8 @@ async def _round(actor: Actor, project: Project, number: int, locked: _Locked) -
     assert made.status is PromotionStatus.COMPLETED, made.checks
     release = await releasing.get(actor, made.release_uuid or made.uuid)
     print(
-        f"promotion of {release.entity_count:,} documents {ended - started:6.2f} s ({worked:.2f} s of this process); production locked for"
-        f" {ended - locked.since:5.2f} s; a write beside it took at most {max(waits):5.2f} s"
+        f"promotion of {release.entity_count:,} documents {ended - started:6.2f} s ({worked:.2f} s of this process);"
+        f" production locked for {ended - locked.since:5.2f} s; a write beside it took at most {max(waits):5.2f} s"
     )
     return ended - started
 
