@@ -30,7 +30,7 @@ def _table(name: str) -> list[Any]:
     assert isinstance(vectors, dict)
     table = vectors[name]
     assert isinstance(table, list)
-    return [pytest.param(row, id=row["name"]) for row in table if isinstance(row, dict)]
+    return [pytest.param(row, id=str(row["name"])) for row in table if isinstance(row, dict)]
 
 
 def _state(value: Value) -> State:

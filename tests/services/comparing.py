@@ -13,7 +13,8 @@ from app.services.resolution import DocumentKey
 from app.storage import changes, environments, generations
 from app.storage.codec import loads
 from tests.services.model import Documents, Leaves, Name, Node, exact, exactly, overlaid, overrides
-from tests.services.program import NAMES, Program
+from tests.services.program import NAMES
+from tests.services.promoting_program import PromotingProgram
 from tests.services.shop import exported
 
 Seen = Mapping[tuple[str | None, Name], Document | None]
@@ -38,7 +39,7 @@ def exact_leaves(leaves: Leaves) -> dict[tuple[str, ...], object]:
     return {path: exact(value) for path, value in leaves.items()}
 
 
-class ComparedProgram(Program):
+class ComparedProgram(PromotingProgram):
     """A program that is compared after each step, and once more at the end, through time."""
 
     def __init__(self, seed: int, actor: Actor, project_id: int, production_uuid: UUID) -> None:
@@ -69,6 +70,7 @@ class ComparedProgram(Program):
         await self._compare_reading(seen)
         await self._compare_lists()
         await self._compare_environments()
+        await self._compare_statuses()
         self.past.append((self.version, self.remembered()))
         self.heads_before = dict(self.world.heads)
         self.world.written.clear()
@@ -128,6 +130,10 @@ class ComparedProgram(Program):
             found = known[anchors[self.uuids[env]].head_uuid]
             assert (found.number, found.sealed, found.env_uuid) == (node.number, node.sealed, self.uuids[env])
             assert len(found.ancestors) == len(list(node.line()))
+
+    async def _compare_statuses(self) -> None:
+        anchors = await environments.get_many(self.project_id, [self.uuids[env] for env in self.world.status])
+        assert {env: anchors[self.uuids[env]].status.value for env in self.world.status} == self.world.status
 
     async def _compare_reading(self, seen: Seen) -> None:
         for _ in range(2):

@@ -81,6 +81,10 @@ class Node:
     sealed: bool = False
     counts_as_depth: bool = True
     rows: dict[Name, Leaves] = field(default_factory=dict)
+    bases: dict[Name, Leaves] = field(default_factory=dict)
+    """What is remembered of the leaves of ``rows`` that a promotion carries."""
+    replaces: Documents | None = None
+    """What production was when a rollback to a checkpoint was made, on which this stands."""
 
     @property
     def number(self) -> int:

@@ -1,7 +1,7 @@
 """One project driven at random, beside its model."""
 
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -61,7 +61,14 @@ class Program:
 
     async def step(self) -> str:
         """Take one step; return what it was."""
-        steps = {
+        steps = self.steps()
+        chosen = self.chance.choices(list(steps), list(steps.values()))[0]
+        await chosen()
+        return chosen.__name__
+
+    def steps(self) -> dict[Callable[[], Awaitable[None]], int]:
+        """Return the steps there are, and how often each is taken."""
+        return {
             self.put: 5,
             self.merge: 5,
             self.patch: 4,
@@ -77,9 +84,6 @@ class Program:
             self.import_: 2,
             self.archive: 2,
         }
-        chosen = self.chance.choices(list(steps), list(steps.values()))[0]
-        await chosen()
-        return chosen.__name__
 
     def document(self, name: Name) -> Value:
         drawn = self.chance.randbytes(48)
@@ -183,10 +187,13 @@ class Program:
             return
         source, name = self.chance.choice(self.taken), self.fork_name()
         made = await checkpoints.rollback(self.actor, source.uuid, name)
-        self.world.fork(source.node, name)
+        self.roll_back(source.node, name)
         self.uuids[name] = made.environment.uuid
         assert made.environment.parent_uuid == self.uuids[source.node.env]
         assert made.forked_count == len(self.world.documents(name))
+
+    def roll_back(self, taken: Node, name: str) -> None:
+        self.world.fork(taken, name)
 
     async def drop_checkpoint(self) -> None:
         if not self.taken:
@@ -239,7 +246,7 @@ class Program:
             await revert.revert(self.actor, self.uuids[env])
             names = [name for name in self.world.names if head.in_sight(name)]
             for name in names:
-                self.world.write(env, name, parent.state(name))
+                self.revert_to(env, name, parent.state(name))
             return
         kind, key = name = self.chance.choice(sorted(self.world.names))
         path = self.path_in(self.chance.choice([head.state(name), parent.state(name)]))
@@ -248,7 +255,10 @@ class Program:
             return
         await revert.revert(self.actor, self.uuids[env], kind=kind, key=key)
         if head.in_sight(name):
-            self.world.write(env, name, parent.state(name))
+            self.revert_to(env, name, parent.state(name))
+
+    def revert_to(self, env: str, name: Name, state: State) -> None:
+        self.world.write(env, name, state)
 
     async def _revert_path(self, env: str, name: Name, path: Path, theirs: State) -> None:
         kind, key = name
@@ -259,7 +269,7 @@ class Program:
                 await reverting
             return
         await reverting
-        self.world.write(env, name, after)
+        self.revert_to(env, name, after)
 
     async def import_(self) -> None:
         env, names = self.environment(), self.chance.sample(NAMES, 3)

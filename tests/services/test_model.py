@@ -9,7 +9,7 @@ from tests.services.invariants import check_invariants
 
 
 async def _run(seed: int, actor: Actor, steps: int) -> None:
-    project = await projects.create(actor, f"Model {seed}", Plan.ENTERPRISE)
+    project = await projects.create(actor, f"Model {seed}", Plan.PREMIUM)
     program = ComparedProgram(seed, actor, project.id, project.production_uuid)
     await program.begin()
     done: list[str] = []
