@@ -197,7 +197,7 @@ async def at_version(project_id: int, env_uuid: UUID, version: int) -> Generatio
         " WHERE gen.project_id = $1 AND gen.env_uuid = $2 AND gen.version <= $3"
         " AND (gen.kind = 'line' OR (gen.kind = 'checkpoint' AND EXISTS (SELECT FROM environment env"
         "      WHERE env.project_id = $1 AND env.uuid = $2 AND env.env_type <> 'production')))"
-        " ORDER BY gen.version DESC, gen.number DESC LIMIT 1",
+        " ORDER BY gen.version DESC, gen.created_at DESC LIMIT 1",
         project_id,
         env_uuid,
         version,

@@ -130,15 +130,19 @@ async def count_shown(generation: Generation) -> int:
 
 
 async def removable_layers(project_id: int, env_uuid: UUID) -> int:
-    """Delete the layers of an archived environment that nothing else stands on; return how many (§11.9)."""
+    """Delete the layers of an archived environment that nothing else stands on, or did; return how many (§11.9).
+
+    What a living environment stood on before a promotion moved it, it still shows at an earlier version.
+    """
     return await db.execute(
         "DELETE FROM layer USING generation gen WHERE gen.project_id = $1 AND gen.env_uuid = $2 AND gen.kind = 'line'"
         " AND layer.project_id = $1 AND layer.generation_uuid = gen.uuid AND NOT EXISTS ("
         "  SELECT FROM generation lower JOIN environment env"
         "   ON env.project_id = lower.project_id AND env.uuid = lower.env_uuid"
-        "  WHERE lower.project_id = $1 AND gen.uuid = ANY (lower.ancestors)"
-        "   AND (lower.kind IN ('checkpoint', 'pin')"
-        "        OR (env.status <> 'archived' AND env.head_uuid = lower.uuid)))",
+        "  WHERE lower.project_id = $1 AND (gen.uuid = ANY (lower.ancestors)"
+        "   OR EXISTS (SELECT FROM former_line former WHERE former.project_id = $1"
+        "    AND former.generation_uuid = lower.uuid AND gen.uuid = ANY (former.ancestors)))"
+        "   AND (lower.kind IN ('checkpoint', 'pin') OR env.status <> 'archived'))",
         project_id,
         env_uuid,
     )

@@ -77,7 +77,9 @@ _BROKEN: Final = {
         JOIN environment env ON env.project_id = gen.project_id AND env.uuid = gen.env_uuid AND env.status = 'archived'
         WHERE layer.project_id = $1 AND NOT EXISTS (SELECT FROM generation lower JOIN environment other
             ON other.project_id = lower.project_id AND other.uuid = lower.env_uuid
-            WHERE lower.project_id = $1 AND gen.uuid = ANY (lower.ancestors) AND lower.uuid <> gen.uuid)""",
+            WHERE lower.project_id = $1 AND lower.uuid <> gen.uuid AND (gen.uuid = ANY (lower.ancestors)
+                OR EXISTS (SELECT FROM former_line former WHERE former.project_id = $1
+                    AND former.generation_uuid = lower.uuid AND gen.uuid = ANY (former.ancestors))))""",
     "an environment that is live overrides nothing": """
         SELECT env.uuid, layer.data FROM environment env JOIN generation head ON head.project_id = env.project_id
             AND head.uuid = env.head_uuid

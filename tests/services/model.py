@@ -83,6 +83,8 @@ class Node:
     rows: dict[Name, Leaves] = field(default_factory=dict)
     bases: dict[Name, Leaves] = field(default_factory=dict)
     """What is remembered of the leaves of ``rows`` that a promotion carries."""
+    former: list["Node"] = field(default_factory=list)
+    """What it stood on before it was moved."""
     replaces: Documents | None = None
     """What production was when a rollback to a checkpoint was made, on which this stands."""
 
@@ -200,8 +202,8 @@ class World:
     def archive(self, env: str) -> int:
         """Return how many rows of the environment's own line nothing stands on any longer."""
         del self.heads[env]
-        kept = {id(node) for head in self.heads.values() for node in head.line()}
-        kept |= {id(node) for snapshot in self.nodes if snapshot.frozen is not None for node in snapshot.line()}
+        standing = [node for node in self.nodes if node.env in self.heads or node.frozen is not None]
+        kept = {id(below) for node in standing for below in (*node.line(), *node.former)}
         return sum(len(node.rows) for node in self.nodes if node.env == env and id(node) not in kept)
 
     def _node(self, node: Node) -> Node:

@@ -175,6 +175,9 @@ class PromotedWorld(World):
     def _move(self, env: str, line: Sequence[Node]) -> None:
         own = [node for node in line if node.env == env]
         for node in self.nodes:
+            if node.env != env and any(below in own for below in node.line()):
+                node.former += line
+        for node in self.nodes:
             if node.env != env and node.parent in own:
                 node.parent = self.root
                 if node.env is not None:

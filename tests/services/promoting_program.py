@@ -10,13 +10,14 @@ from app.domain.model import Actor
 from app.domain.promotion import DocumentConflict, DocumentPaths, DocumentResolution, PromotionStatus
 from app.domain.promotion_errors import ConflictsOpen
 from app.domain.values import MISSING, State
-from app.services import promoting, rebasing, releasing
+from app.services import documents, promoting, rebasing, releasing
 from app.services.promoting import PromoteOptions
 from tests.services import patching
 from tests.services.merging import Conflicts, Path, same
 from tests.services.model import PROJECT, Name, Node, exact
 from tests.services.program import Program
 from tests.services.promoted_world import Change, PromotedWorld, Release, Resolutions
+from tests.strategies import document_of
 
 
 @dataclass
@@ -38,7 +39,12 @@ class PromotingProgram(Program):
         self.releases: list[Made] = []
 
     def steps(self) -> dict[Callable[[], Awaitable[None]], int]:
-        return super().steps() | {self.promote: 6, self.rebase: 3, self.rollback_release: 2}
+        return super().steps() | {
+            self.diverge: 5,
+            self.promote: 7,
+            self.rebase: 3,
+            self.rollback_release: 2,
+        }
 
     def roll_back(self, taken: Node, name: str) -> None:
         self.world.rolled_back(taken, name)
@@ -64,6 +70,22 @@ class PromotingProgram(Program):
                 given.append(DocumentResolution(*name, patching.pointer(path), None, state))
             told[name] = settled
         return told, given
+
+    async def diverge(self) -> None:
+        """Change one document in an environment and in production, often at the same places."""
+        env = self._one()
+        if env is None:
+            return
+        known = [name for name in sorted(self.world.names) if self.world.root.state(name) is not MISSING]
+        name = self.chance.choice(known)
+        for place in self.chance.sample([env, None], 2):
+            patch, state = document_of(self.chance.randbytes(48)), self.world.heads[place].state(name)
+            if state is MISSING:
+                await documents.put(self.actor, self.project_id, place, *name, patch)
+                self.world.write(place, name, patch)
+            else:
+                await documents.merge(self.actor, self.project_id, place, *name, patch)
+                self.world.write(place, name, patching.merge_patched(state, patch))
 
     async def promote(self) -> None:
         env = self._one()
