@@ -9,7 +9,6 @@ import strawberry
 
 from app.domain.guards import Side
 from app.services import canaries as service
-from app.services import environments
 from app.services.rollouts import Standing
 from schema.context import Info
 from schema.describe import mutation
@@ -141,4 +140,4 @@ class CanaryMutation:
 
 
 async def _environment(info: Info, standing: Standing) -> EnvironmentNode:
-    return EnvironmentNode.of(await environments.get(info.context.actor, standing.env_uuid))
+    return EnvironmentNode.of(await info.context.loaders.environment(standing.project_id, standing.env_uuid))

@@ -129,6 +129,7 @@ async def end(seen: Promotion, reason: str, *, failed: bool = False) -> Standing
     await publish(saved.project_id, EventType.ROLLOUT_ABORTED, env_uuid=saved.uuid, subject=request.uuid, data=data)
     await record(saved, {"promotion_id": str(request.uuid), "status": status.value, "reason": reason})
     return Standing(
+        project_id=saved.project_id,
         env_uuid=saved.uuid,
         promotion_uuid=request.uuid,
         status=status,

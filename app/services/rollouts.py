@@ -72,6 +72,7 @@ class Standing:
     come. ``reason`` says why it was aborted or is held. ``release_uuid`` is what it has become.
     """
 
+    project_id: int
     env_uuid: UUID
     promotion_uuid: UUID
     status: EnvStatus
@@ -135,6 +136,7 @@ async def get(actor: Actor, env_uuid: UUID, project_id: int | None = None) -> tu
 def standing(rollout: Rollout, previous_weight: int, *, early: bool = False) -> Standing:
     """Return what is said of a rollout that goes on; ``previous_weight`` is the one before it was moved."""
     return Standing(
+        project_id=rollout.environment.project_id,
         env_uuid=rollout.environment.uuid,
         promotion_uuid=rollout.request.uuid,
         status=rollout.environment.status,

@@ -142,6 +142,7 @@ async def finish(actor: Actor, held: Held, *, early: bool = False) -> Standing:
         },
     )
     return Standing(
+        project_id=request.project_id,
         env_uuid=request.env_uuid,
         promotion_uuid=request.uuid,
         status=after.status,

@@ -325,7 +325,7 @@ REST = [
             (
                 "report",
                 Action.REPORT_CANARY_HEALTH,
-                lambda world: {"env_uuid": str(world.env), "side": "environment", "requests": 9, "errors": 1},
+                lambda world: {"env_uuid": str(world.env), "side": "environment", "requests": 100_000, "errors": 0},
             ),
         )
     ),
@@ -532,7 +532,7 @@ MUTATIONS += [
     Mutation(
         "reportCanaryHealth",
         Action.REPORT_CANARY_HEALTH,
-        lambda world: {**_env(world), "side": "ENVIRONMENT", "requests": 9, "errors": 1},
+        lambda world: {**_env(world), "side": "ENVIRONMENT", "requests": 100_000, "errors": 0},
         "environment { uuid }",
         _roll_out,
     ),
