@@ -44,7 +44,7 @@ async def _contents() -> dict[str, str]:
     """Return a digest of each table, but for what notes that somebody asked."""
     tables = await db.fetch("SELECT relname FROM pg_stat_user_tables ORDER BY relname")
     digest = "SELECT md5(coalesce(string_agg(row::text, '|' ORDER BY row::text), '')) FROM {} AS row"
-    noting = {"audit", "audit_head", "api_key"}
+    noting = {"audit", "audit_head", "api_key", "rate_bucket"}
     return {
         name: await db.fetchval(digest.format(name))
         for (name,) in tables
