@@ -26,3 +26,13 @@ def referred(value: State) -> UUID | None:
         if type(number) is int and number >= _FIRST:
             return UUID(int=number - _FIRST)
     return None
+
+
+def references_in(value: Value, path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], UUID]]:
+    """Return the references in a value, with where they stand."""
+    if not isinstance(value, dict):
+        return []
+    found = referred(value)
+    if found is not None:
+        return [(path, found)]
+    return [item for key, inner in value.items() for item in references_in(inner, (*path, key))]

@@ -146,17 +146,17 @@ def absorb(places: Places, wanted: State, before: State, fresh: Seal) -> State:
         return fresh(path, _whole(path, value)) if is_protected else value
 
     kept = visit_state(wanted, places.patterns, (), visit) if places.patterns else wanted
-    return _leftovers(kept, before)
+    return with_references(kept, before)
 
 
-def _leftovers(wanted: State, before: State) -> State:
-    """Keep sealed what a glob that was taken off the list has left sealed, where its marker is written back."""
+def with_references(wanted: State, before: State) -> State:
+    """Return what is wanted with the references of ``before`` in the place of markers that are written back."""
     if not isinstance(wanted, dict) or not isinstance(before, dict):
         return wanted
     changed: dict[str, Value] | None = None
     for key, item in wanted.items():
         old = before.get(key)
-        new = old if is_marker(item) and referred(old) else _leftovers(item, old if old is not None else MISSING)
+        new = old if is_marker(item) and referred(old) else with_references(item, old if old is not None else MISSING)
         if new is not item and new is not MISSING:
             changed = dict(wanted) if changed is None else changed
             changed[key] = new

@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 from app.domain.errors import IdempotencyAnswerUnreadable, IdempotencyInProgress, IdempotencyKeyReused
 from app.services import access
 from app.services.calls import Call, IdempotencyKey
-from app.storage import db, idempotency, typed
+from app.storage import db, idempotency, master_key, typed
 from app.storage.idempotency import Kept, Scope
 
 R = TypeVar("R")
@@ -51,8 +51,10 @@ class Request(Generic[R]):
 
     @property
     def fingerprint(self) -> bytes:
-        """A digest of the question that nobody can guess the question from without the key: it may hold secrets."""
-        return hmac.digest(self.key.text.encode(), typed.canonical(self.question), "sha256")
+        """A digest of the question that nobody can guess it from: it may hold secrets, and the key be short."""
+        secret = master_key.current().derive("questions under idempotency keys")
+        asked = self.key.text.encode() + b"\0" + typed.canonical(self.question)
+        return hmac.digest(secret, asked, "sha256")
 
 
 async def once(request: Request[R], *, repeatable: bool) -> R:

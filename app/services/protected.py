@@ -19,7 +19,7 @@ from app.domain.model import PROJECT_KEY, PROJECT_KIND, Actor, Document, Environ
 from app.domain.names import check_key, check_kind
 from app.domain.pointer import Path, format_dotted, format_pointer
 from app.domain.policy import Operation
-from app.domain.references import referred
+from app.domain.references import references_in, referred
 from app.domain.values import MISSING, State, Value, lookup, put
 from app.services import access, recording
 from app.services.operation import operation
@@ -103,9 +103,14 @@ async def _matches(project_id: int, stack: Stack | None, place: Path, asked: _Qu
     secret = (await secrets.get_many(project_id, [uuid or _NOWHERE])).get(uuid or _NOWHERE)
     left = next((item for item in stack.found if item.uuid == uuid), None) if stack else None
     pointer = format_pointer(place)
-    if asked.path == place and left is None:
+    # Whether anything was sealed alone in there, is asked also where there is nothing.
+    entity_uuid = stack.entity.uuid if stack else _NOWHERE
+    has_inner = await secrets.is_any_inside(project_id, entity_uuid, pointer)
+    if asked.path == place and left is None and not has_inner:
         return secrets.matches(secret, asked.value, pointer)
     opened = secrets.opened(secret) if secret else left.value if left else MISSING
+    if opened is not MISSING and references_in(opened):
+        opened = await _with_inner(project_id, opened)
     return secrets.is_same(lookup(opened, asked.path[len(place) :]), asked.value)
 
 
@@ -146,14 +151,23 @@ async def _read(production: Environment, kind: str, key: str) -> Document:
     rows = await secrets.get_many(project_id, [uuid for uuid in uuids.values() if uuid])
     for path, uuid in uuids.items():
         if uuid in rows:
-            state = put(state, path, _of_place(rows[uuid], stack, path))
+            state = put(state, path, await _with_inner(project_id, _of_place(rows[uuid], stack, path)))
         elif uuid in known:
-            state = put(state, path, known[uuid])
+            state = put(state, path, await _with_inner(project_id, known[uuid]))
     facts: State = {"paths": [format_pointer(path) for path in paths]}
     await recording.record(project_id, Object.of(stack.entity), env_uuid=production.uuid, change=(MISSING, facts))
     return Document(
         document.entity, document.generation_uuid, state, document.version, document.layer_uuid, {}, document.protected
     )
+
+
+async def _with_inner(project_id: int, value: Value) -> Value:
+    """Return a value with those in it that had been sealed alone, before the place around them was protected."""
+    while inner := references_in(value):
+        rows = await secrets.get_many(project_id, [uuid for _, uuid in inner])
+        for path, uuid in inner:
+            value = put(value, path, secrets.opened(rows[uuid]) if uuid in rows else None)
+    return value
 
 
 def _of_place(secret: secrets.Secret, stack: Stack, path: Path) -> Value:

@@ -6,7 +6,6 @@ is settled, so that no layer and no change is ever made with a protected value i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 from uuid import uuid4
 
@@ -19,7 +18,7 @@ from app.domain.pointer import Path, format_pointer
 from app.domain.policy import Operation
 from app.domain.protected import Protection
 from app.domain.references import reference
-from app.domain.sealing import absorb, kept_apart
+from app.domain.sealing import absorb, kept_apart, with_references
 from app.domain.segments import Rule, check_unprotected
 from app.domain.values import MISSING, State, Value, lookup, put, same
 from app.services import access, jobs
@@ -68,7 +67,7 @@ async def absorbed(
 
     ``fresh`` are values that were taken out of it already. Raises ValidationFailed, FieldProtected, Forbidden.
     """
-    lists = None
+    lists, former = None, stack
     if stack.entity.kind == PROJECT_KIND:
         lists = await _lists(actor, environment, stack, wanted)
         stack = stack.under(stack.protection.with_(globs_of(wanted)))
@@ -76,7 +75,18 @@ async def absorbed(
     if not stack.protection.active:
         return DocumentWrite(stack, wanted, (), lists)
     found = list(fresh)
-    after = absorb(stack.places, wanted, stack.state, partial(take_out, found))
+
+    def keep(path: Path, value: Value) -> Value:
+        # What becomes protected by this very write was seen by the writer, and stays what it is.
+        old = lookup(former.state, path)
+        if former.places.covering(path):
+            return take_out(found, path, value)
+        kept, known = with_references(value, old), lookup(stack.state, path)
+        if known is not MISSING and same(kept, old):
+            return known
+        return take_out(found, path, value if kept is MISSING else kept)
+
+    after = absorb(stack.places, wanted, stack.state, keep)
     return DocumentWrite(stack, after, found, lists)
 
 

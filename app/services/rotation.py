@@ -6,14 +6,27 @@ from app.domain.audit import Action, Object, ObjectType
 from app.domain.values import State
 from app.services import recording
 from app.storage import db, secrets
+from app.storage.master_key import MasterKeyError
 from app.storage.secrets import DataKey
 
 _ROWS: Final = 200
 
 
 async def rotate_all() -> dict[int, int]:
-    """Encrypt all protected values with new keys; return how many were, by project. Raises MasterKeyError."""
-    return {key.project_id: await rotate(key) for key in await secrets.newest_keys()}
+    """Encrypt all protected values with new keys; return how many were, by project.
+
+    Raises MasterKeyError if values of a project cannot be read, when those of all others are done.
+    """
+    done: dict[int, int] = {}
+    failure: MasterKeyError | None = None
+    for key in await secrets.newest_keys():
+        try:
+            done[key.project_id] = await rotate(key)
+        except MasterKeyError as error:
+            failure = failure or error
+    if failure is not None:
+        raise failure
+    return done
 
 
 async def rotate(newest: DataKey) -> int:

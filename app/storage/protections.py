@@ -13,7 +13,7 @@ from uuid import UUID
 from app.domain.protected import Protection, protection
 from app.storage import db
 
-LIST_VERSION: Final = "coalesce((SELECT max(version) FROM protection WHERE project_id = $1), 0)"
+LIST_VERSION: Final = "(SELECT counted.protection FROM project_counter counted WHERE counted.project_id = $1)"
 """How often lists of the project ``$1`` have changed; read in the statement that reads what is protected."""
 
 _EXISTS: Final = "(SELECT EXISTS (SELECT FROM protection WHERE project_id = $1))"

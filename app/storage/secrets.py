@@ -176,6 +176,18 @@ async def get_many(project_id: int, uuids: Sequence[UUID]) -> dict[UUID, Secret]
     return {row["uuid"]: _from_row(row) for row in rows}
 
 
+async def is_any_inside(project_id: int, entity_uuid: UUID, pointer: str) -> bool:
+    """Return whether anything was ever sealed alone inside a place of an entity's documents."""
+    found: bool = await db.fetchval(
+        "SELECT EXISTS (SELECT FROM secret WHERE project_id = $1 AND entity_uuid = $2"
+        " AND starts_with(path, $3 || '/'))",
+        project_id,
+        entity_uuid,
+        pointer,
+    )
+    return found
+
+
 def opened(secret: Secret) -> Value:
     """Return the sealed value. Raises MasterKeyError."""
     return _decrypt(secret.key.unwrapped(), secret.sealed, secret.associated)

@@ -17,7 +17,7 @@ from app.storage import db, generations
 from app.storage.codec import dumps, loads
 from app.storage.layers import Stack, patch_of, stored_form
 from app.storage.lookups import entity_of
-from app.storage.protections import LIST_VERSION, OF_ROOT, of_generation
+from app.storage.protections import OF_ROOT, of_generation
 
 _COLUMNS: Final = "project_id, list_version, stage, floor, started, depth, generation_uuid, entity_uuid, change_version"
 
@@ -63,7 +63,7 @@ async def lock(project_id: int, first_stage: str) -> Sweep | None:
 
 async def _versions(project_id: int) -> tuple[int, int]:
     row = await db.fetchrow(
-        f"SELECT {LIST_VERSION} AS list_version, version FROM project_counter WHERE project_id = $1", project_id
+        "SELECT protection AS list_version, version FROM project_counter WHERE project_id = $1", project_id
     )
     return (row["list_version"], row["version"]) if row else (0, 0)
 
@@ -94,9 +94,9 @@ async def save(sweep: Sweep) -> None:
 async def unswept(last_stage: str) -> list[int]:
     """Return the projects whose lists in force have not been swept for to the end."""
     rows = await db.fetch(
-        "SELECT project_id FROM (SELECT project_id, max(version) AS version FROM protection GROUP BY project_id) listed"
-        " WHERE NOT EXISTS (SELECT FROM protection_sweep sweep WHERE sweep.project_id = listed.project_id"
-        "  AND sweep.list_version = listed.version AND sweep.stage = $1) ORDER BY project_id",
+        "SELECT project_id FROM project_counter counted WHERE protection > 0 AND NOT EXISTS ("
+        " SELECT FROM protection_sweep sweep WHERE sweep.project_id = counted.project_id"
+        "  AND sweep.list_version = counted.protection AND sweep.stage = $1) ORDER BY project_id",
         last_stage,
     )
     return [row["project_id"] for row in rows]

@@ -19,8 +19,8 @@ from app.domain.errors import (
 )
 from app.domain.model import Actor, Role, Scope
 from app.domain.pointer import Path
-from app.domain.values import Value
-from app.services import active_environment, api_keys, documents, environments, identity, protected
+from app.domain.values import Value, lookup
+from app.services import active_environment, api_keys, documents, environments, identity, protected, sweeping
 from app.storage import audit, db, secrets
 from tests.conftest import MakeActor
 from tests.services.canaries import planted, tables_with
@@ -285,3 +285,29 @@ async def test_a_value_opens_only_where_it_belongs(vault: Shop) -> None:
         except RuntimeError:
             outcomes.append(False)
     assert sorted(outcomes) == [False, True]
+    await db.execute("DELETE FROM secret WHERE project_id = $1", vault.project_id)
+
+
+async def test_a_list_that_grows_around_what_was_sealed_alone(vault: Shop) -> None:
+    """A wider glob seals what had been sealed alone before together with what stands around it."""
+    secret = planted()
+    document: Value = {"keys": {"api": {"secret": secret, "id": 1}}, "config": {"protected_fields": list(GLOBS)}}
+    await vault.put(None, document, "project", "project")
+    await vault.put(None, keys(secret))
+    await vault.fork("env")
+    wider: Value = {"config": {"protected_fields": [*GLOBS, "keys.*"]}}
+    written = await vault.merge(None, wider, "project", "project")
+    assert written.change is not None
+    assert written.change.forward["set"] == {"/config/protected_fields": [*GLOBS, "keys.*"]}
+    for _ in range(2):
+        for kind, key in (("project", "project"), ("page", "a")):
+            found = (await protected.read(vault.actor, vault.project_id, None, kind, key)).state
+            assert lookup(found, ("keys",)) == {"api": {"secret": secret, "id": 1}}
+            await forget_misses(vault)
+            asked_for: list[tuple[Path, Value]] = [(("keys", "api"), {"secret": secret, "id": 1}), (PLACE, secret)]
+            for path, value in asked_for:
+                asked = await protected.check(vault.actor, vault.production, path, value, kind=kind, key=key)
+                assert asked.match
+        while await sweeping.sweep(vault.project_id):
+            pass
+    assert (await vault.differing(await vault.named("env"))).page.items == []
