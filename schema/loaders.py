@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
-from aiodataloader import DataLoader
-
 from app.domain.freezes import Freeze
 from app.domain.members import Invitation, Member
 from app.domain.model import Actor, Change, Document, Environment, Generation, Project
@@ -39,6 +37,7 @@ from app.storage import (
 from app.storage.accounts import ApiKey
 from app.storage.levels import DocumentPage
 from app.storage.releases import Release
+from schema.data_loader import DataLoader
 from schema.tree import Tree
 
 K = TypeVar("K")
