@@ -127,6 +127,7 @@ async def world(api: Api, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> Worl
         "env_uuid": anchor,
         "against": checkpoint["checkpoint_uuid"],
         "checkpoint_uuid": checkpoint["checkpoint_uuid"],
+        "user_uuid": "u1",
         "uuid_a": str(api.project.production_uuid),
         "uuid_b": anchor,
     }
