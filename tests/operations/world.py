@@ -31,7 +31,7 @@ from app.services.promoting import PromoteOptions
 from app.storage import accounts, members
 
 Input = dict[str, Any]
-PROTECTED: Value = {"config": {"protected_fields": ["keys.*.payment_secret"]}}
+PROTECTED: dict[str, Value] = {"config": {"protected_fields": ["keys.*.payment_secret"]}}
 
 HOOK = "http://127.0.0.1:9/hook"
 """An address that the tests' own process lists, and no server does: nothing is ever sent there."""
@@ -186,7 +186,7 @@ REST = [
     Rest("POST", "/api/projects", Action.CREATE_PROJECT, lambda _: {"name": "Other"}),
     Rest("POST", f"{PROJECT}/api-keys", Action.CREATE_API_KEY, lambda _: {"name": "k", "scopes": ["read", "write"]}),
     Rest("DELETE", f"{PROJECT}/api-keys/{{key_uuid}}", Action.REVOKE_API_KEY),
-    Rest("PUT", f"{PROJECT}/data", Action.WRITE_DOCUMENT, lambda _: {"n": 3}),
+    Rest("PUT", f"{PROJECT}/data", Action.WRITE_DOCUMENT, lambda _: {**PROTECTED, "n": 3}),
     Rest("PATCH", f"{PROJECT}/data", Action.WRITE_DOCUMENT, lambda _: {"n": 4}),
     Rest("PUT", ENTITY, Action.WRITE_DOCUMENT, lambda _: {"n": 5}),
     Rest("PATCH", ENTITY, Action.WRITE_DOCUMENT, lambda _: {"n": 6}),
