@@ -17,11 +17,11 @@ CacheKey = tuple[int, str | None, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """A document as it is sent, the layers it was merged from, and the list of protected fields it was masked by."""
+    """A document as it is sent, the layers it was merged from, and how often lists of protected fields had changed."""
 
     generation_uuid: UUID
     layer_versions: list[int]
-    globs: list[str] | None
+    list_version: int
     version: str
     content: bytes
 

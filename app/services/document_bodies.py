@@ -9,11 +9,11 @@ from app.domain.members import Membership
 from app.domain.model import Actor, At, EnvStatus
 from app.domain.names import check_key, check_kind
 from app.domain.policy import Operation
-from app.domain.protected import protection
+from app.domain.protected import NOTHING_PROTECTED
 from app.domain.values import MISSING
 from app.services import access, documents
 from app.services.cache import MergeCache, Merged
-from app.storage import current, layers
+from app.storage import current, layers, protections
 from app.storage.codec import encode_document
 
 merge_cache = MergeCache(64 * 1024 * 1024)
@@ -46,14 +46,14 @@ async def read(actor: Actor, project_id: int, env: str | None, kind: str, key: s
         key,
         known.generation_uuid if known else None,
         known.layer_versions if known else None,
-        known.globs if known else None,
+        known.list_version if known else None,
     )
     if found is None:
         raise ProjectNotFound if env is None else EnvironmentNotFound(env)
     if found.status is EnvStatus.ARCHIVED:
         raise EnvironmentArchived(found.env_uuid if env is None else env, active=env is None)
     if known is None or found.layers is not None or not found.layer_versions:
-        known = _merged(found, kind, key)
+        known = await _merged(found, project_id, kind, key)
         merge_cache.put(name, known)
     return Body(known.version, known.content)
 
@@ -69,11 +69,13 @@ def _expected_environment(membership: Membership | None) -> str | None:
     return str(membership.active_env_uuid) if membership and membership.active_env_uuid else None
 
 
-def _merged(found: current.Current, kind: str, key: str) -> Merged:
+async def _merged(found: current.Current, project_id: int, kind: str, key: str) -> Merged:
     state = resolve(layers.patch_of(*layer) for layer in found.layers or ()) if found.in_sight else MISSING
     if state is MISSING:
         raise DocumentNotFound(kind, key)
-    protected = protection(found.globs)
+    protected = NOTHING_PROTECTED
+    if found.list_version:
+        protected = await protections.of(project_id, found.generation_uuid)
     version = version_tag(found.generation_uuid, found.layer_versions, protected.tag)
     content = encode_document(protected.of(kind).mask(state))
-    return Merged(found.generation_uuid, found.layer_versions, found.globs, version, content)
+    return Merged(found.generation_uuid, found.layer_versions, found.list_version, version, content)

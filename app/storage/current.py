@@ -8,7 +8,6 @@ from uuid import UUID
 from app.domain.model import EnvStatus
 from app.storage import db
 from app.storage.environments import ACTIVE
-from app.storage.protections import in_force
 
 _BY: Final = {
     "production": "env.env_type = 'production' AND $2::text IS NULL",
@@ -20,10 +19,10 @@ _BY: Final = {
 # The layers' data is read only if they are not the ones that the caller has merged already.
 _STATEMENT: Final = """
 SELECT env.uuid AS env_uuid, env.status, gen.uuid AS generation_uuid,
-       stack.versions, stack.in_sight, list.globs, contents.forms, contents.data
+       stack.versions, stack.in_sight, counted.protection AS list_version, contents.forms, contents.data
 FROM environment env
 JOIN generation gen ON gen.project_id = env.project_id AND gen.uuid = env.head_uuid
-CROSS JOIN LATERAL (SELECT {globs} AS globs) list
+JOIN project_counter counted ON counted.project_id = env.project_id
 LEFT JOIN LATERAL (
     SELECT array_agg(layer.version ORDER BY array_position(gen.path, layer.generation_uuid)) AS versions,
            $3 <> 'user' OR gen.filter_uuid IS NULL OR bool_or(
@@ -36,15 +35,14 @@ LEFT JOIN LATERAL (
            array_agg(layer.data::text ORDER BY array_position(gen.path, layer.generation_uuid)) AS data
     FROM layer WHERE layer.project_id = $1 AND layer.generation_uuid = ANY (gen.path) AND layer.entity_uuid = {entity}
       AND (gen.uuid IS DISTINCT FROM $5::uuid OR stack.versions IS DISTINCT FROM $6::bigint[]
-           OR list.globs IS DISTINCT FROM $7::text[])
+           OR counted.protection IS DISTINCT FROM $7::bigint)
 ) contents ON true
 WHERE env.project_id = $1 AND {by}
 ORDER BY env.status = 'archived', env.updated_at DESC LIMIT 1
 """
 _ENTITY: Final = "(SELECT uuid FROM entity WHERE project_id = $1 AND kind = $3 AND key = $4)"
 _STATEMENTS: Final = {
-    name: _STATEMENT.replace("{by}", condition).replace("{entity}", _ENTITY).replace("{globs}", in_force())
-    for name, condition in _BY.items()
+    name: _STATEMENT.replace("{by}", condition).replace("{entity}", _ENTITY) for name, condition in _BY.items()
 }
 
 
@@ -59,7 +57,8 @@ class ActiveOf:
 class Current:
     """A document's layers on the path of an environment's head, uppermost ancestor first.
 
-    ``layers`` (form, data) is None where they are those whose versions the caller gave, under the same ``globs``.
+    ``layers`` (form, data) is None where they are those whose versions the caller gave, under the same lists,
+    of protected fields, which have changed ``list_version`` times.
     """
 
     env_uuid: UUID
@@ -67,7 +66,7 @@ class Current:
     generation_uuid: UUID
     layer_versions: list[int]
     in_sight: bool
-    globs: list[str] | None
+    list_version: int
     layers: Sequence[tuple[str, str | None]] | None
 
 
@@ -78,7 +77,7 @@ async def read(
     key: str,
     known_generation: UUID | None,
     known_versions: list[int] | None,
-    known_globs: list[str] | None,
+    known_list_version: int | None,
 ) -> Current | None:
     """Return the document's layers in one statement; None if there is no such environment.
 
@@ -87,7 +86,7 @@ async def read(
     """
     by, argument = _named(environment)
     row = await db.fetchrow(
-        _STATEMENTS[by], project_id, argument, kind, key, known_generation, known_versions, known_globs
+        _STATEMENTS[by], project_id, argument, kind, key, known_generation, known_versions, known_list_version
     )
     if row is None:
         return None
@@ -98,7 +97,7 @@ async def read(
         generation_uuid=row["generation_uuid"],
         layer_versions=row["versions"] or [],
         in_sight=bool(row["in_sight"]),
-        globs=row["globs"],
+        list_version=row["list_version"],
         layers=list(zip(forms, row["data"], strict=True)) if forms else None,
     )
 
