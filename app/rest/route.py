@@ -13,7 +13,7 @@ from litestar.openapi.spec import OpenAPIHeader, OpenAPIResponse, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import QueryParameter
 from litestar.response.base import ASGIResponse
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from app.domain.rates import RateClass
 from app.domain.routing import Reason, Route, check_user
@@ -135,14 +135,23 @@ class RouteRead(ApiOperation):
         self.responses["304"] = OpenAPIResponse(description="`If-None-Match` names this answer.", headers={"ETag": TAG})
 
 
-async def admit_known(request: Request[Any, Any, Any]) -> Unchanged | None:
-    """Let in who has a token; answer at once where nothing has changed, as nearly always. A ``before_request`` hook.
+def answering_known(app: ASGIApp) -> ASGIApp:
+    """Let in who has a token; answer at once where nothing has changed, as nearly always. A middleware of the route.
 
     What is not as simple as most requests are, is left to the handler. Raises as ``admit`` does, and ProjectNotFound,
     Forbidden.
     """
-    assert isinstance(request, StrictRequest)
-    await admit(request)
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        request = StrictRequest(scope, receive, send)
+        await admit(request)
+        answer = await _unchanged(request)
+        await (app if answer is None else answer)(scope, receive, send)
+
+    return run
+
+
+async def _unchanged(request: StrictRequest) -> Unchanged | None:
     asked = _plain(request)
     if asked is None:
         return None
@@ -150,6 +159,10 @@ async def admit_known(request: Request[Any, Any, Any]) -> Unchanged | None:
     found = await routing.known(request.actor, project_id)
     tag = _tag(found, routing.routed(found, user))
     return Unchanged(tag) if tag == known else None
+
+
+async def admitted(_: Request[Any, Any, Any]) -> None:
+    """Nothing is left to do before the handler; a ``before_request`` hook in place of the door's."""
 
 
 def _plain(request: StrictRequest) -> tuple[int, str, bytes] | None:
@@ -178,7 +191,8 @@ _plain_query = re.compile(
 @get(
     "/route",
     operation_class=RouteRead,
-    before_request=admit_known,
+    middleware=[answering_known],
+    before_request=admitted,
     opt={RATE: RateClass.OFTEN},
     responses={200: ResponseSpec(RouteAnswer, generate_examples=False)},
 )
