@@ -1,5 +1,9 @@
-"""The server, but for its dying at one moment of an operation that has an idempotency key: ``DIE`` says which."""
+"""The server, but for its dying at one moment of an operation that has an idempotency key: ``DIE`` says which.
 
+That is ``before commit``, ``after commit``, or before or after a function: ``after app.services.swap:Swap.run``.
+"""
+
+import importlib
 import os
 import signal
 from typing import Any
@@ -30,4 +34,24 @@ def main() -> None:
         service.once = die_after_commit
     elif moment == "before commit":
         storage.keep = die_before_commit  # type: ignore[assignment]
+    elif moment is not None:
+        _die_at(moment)
     strata()
+
+
+def _die_at(moment: str) -> None:
+    when, _, place = moment.partition(" ")
+    module, _, path = place.partition(":")
+    *parents, name = path.split(".")
+    owner = importlib.import_module(module)
+    for parent in parents:
+        owner = getattr(owner, parent)
+    original = getattr(owner, name)
+
+    async def dying(*args: Any, **kwargs: Any) -> Any:
+        if when == "before":
+            _die()
+        await original(*args, **kwargs)
+        _die()
+
+    setattr(owner, name, dying)
