@@ -39,6 +39,12 @@ from schema.nodes import GlobalId, Node
 from schema.scalars import JSON, given, moment_text, shown
 
 
+@strawberry.type(description="How far an environment that mirrors production's writes is behind it.")
+class ShadowLag:
+    versions: int = strawberry.field(description="Changes of production that are not mirrored yet.")
+    seconds: float = strawberry.field(description="Age of the oldest of them; 0 if there are none.")
+
+
 @strawberry.type(
     name="Environment",
     description="A project's data as seen from one place: production, or a live overlay on what it was forked from.",
@@ -82,6 +88,14 @@ class EnvironmentNode(Node):
     async def head(self, info: Info) -> AGeneration:
         """The generation that it shows."""
         return generations.GenerationNode.of(await self._head(info))
+
+    @field
+    async def shadow_lag(self, info: Info) -> ShadowLag | None:
+        """How far it is behind production's writes; null where they are not mirrored."""
+        if not self.shadow_writes or self.status is EnvStatus.ARCHIVED:
+            return None
+        lag = await info.context.loaders.shadow_lags.load((self.source.project_id, self.uuid))
+        return ShadowLag(versions=lag.versions, seconds=lag.seconds) if lag else None
 
     @field
     async def pinned(self, info: Info) -> AGeneration | None:

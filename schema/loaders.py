@@ -12,6 +12,7 @@ from uuid import UUID
 
 from app.domain.freezes import Freeze
 from app.domain.members import Invitation, Member
+from app.domain.mirroring import Lag
 from app.domain.model import Actor, Change, Document, Environment, Generation, Project
 from app.domain.plans import Usage
 from app.domain.project_settings import ProjectSettings
@@ -33,6 +34,7 @@ from app.storage import (
     projects,
     promotions,
     releases,
+    shadows,
 )
 from app.storage.accounts import ApiKey
 from app.storage.levels import DocumentPage
@@ -85,6 +87,7 @@ class Loaders:
         self.settings: DataLoader[int, ProjectSettings] = DataLoader(_settings)
         self.freezes: DataLoader[int, list[Freeze]] = DataLoader(_freezes)
         self.environments: DataLoader[Ref, Environment | None] = DataLoader(_environments)
+        self.shadow_lags: DataLoader[Ref, Lag | None] = DataLoader(_shadow_lags)
         self.generations: DataLoader[Ref, Generation | None] = DataLoader(_generations)
         self.trees: DataLoader[int, Tree] = DataLoader(self._trees)
         self.documents: DataLoader[tuple[int, DocumentKey], Document | None] = DataLoader(_documents)
@@ -174,6 +177,10 @@ async def _by_project(
         wanted[project_id].append(key)
     found = {project_id: await fetch(project_id, keys) for project_id, keys in wanted.items()}
     return [found[project_id].get(key) for project_id, key in refs]
+
+
+async def _shadow_lags(refs: list[Ref]) -> list[Lag | None]:
+    return await _by_project(refs, shadows.lags)
 
 
 async def _projects(project_ids: list[int]) -> list[Project | None]:

@@ -84,6 +84,7 @@ class Action(StrEnum):
     ROTATE_WEBHOOK_SECRET = "rotate_webhook_secret"  # noqa: S105
     TEST_WEBHOOK = "test_webhook"
     REDELIVER_WEBHOOK = "redeliver_webhook"
+    MIRROR_PRODUCTION = "mirror_production"
 
 
 class Door(StrEnum):

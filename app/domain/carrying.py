@@ -8,7 +8,7 @@ it was promoted already, mirrored from production, or reverted below a checkpoin
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.domain.patch import NOTHING, Patch, Replace, apply, compose
+from app.domain.patch import NOTHING, Patch, Replace, apply, compose, diff
 from app.domain.values import MISSING, State
 
 
@@ -44,22 +44,37 @@ def next_base(parent: State, old: LineLayer, new: Patch, change: Patch, *, carri
     ``change`` is what the write does to the effective document. Only the paths that it touches count: overriding a
     path for the first time takes what ``parent`` shows as its base, and nothing later moves that (§11.1). What is
     overridden without being carried stays so until it is written to; ``carried`` is False for a write that never is.
+    Such a write into something that is overridden as a whole has been seen there since: it moves the base along.
     """
     uncarried = _not_carried(old.patch, old.base)
     seen = apply(apply(parent, uncarried), old.base)
-    return _next(new, seen, change, uncarried, carried)
+    if carried:
+        return _next(new, seen, change, uncarried)
+    return _next_beside(new, seen, change, uncarried, old.base)
 
 
-def _next(new: Patch, seen: State, change: Patch, uncarried: Patch, carried: bool) -> Patch:
+def _next(new: Patch, seen: State, change: Patch, uncarried: Patch) -> Patch:
     if isinstance(new, Replace):
-        wanted = carried if change else not uncarried
-        return Replace(seen) if wanted else NOTHING
-    base: dict[str, Patch] = {}
-    for key, inner in new.items():
-        below = _next(inner, _member(seen, key), _inside(change, key), _inside(uncarried, key), carried)
-        if below:
-            base[key] = below
-    return base
+        return Replace(seen) if change or not uncarried else NOTHING
+    found = {
+        key: _next(inner, _member(seen, key), _inside(change, key), _inside(uncarried, key))
+        for key, inner in new.items()
+    }
+    return {key: below for key, below in found.items() if below}
+
+
+def _next_beside(new: Patch, seen: State, change: Patch, uncarried: Patch, base: Patch) -> Patch:
+    if not isinstance(new, Replace):
+        found = {
+            key: _next_beside(
+                inner, _member(seen, key), _inside(change, key), _inside(uncarried, key), _inside(base, key)
+            )
+            for key, inner in new.items()
+        }
+        return {key: below for key, below in found.items() if below}
+    if uncarried or isinstance(change, Replace) or (change and not base):
+        return NOTHING
+    return Replace(apply(seen, change))
 
 
 def carried_by(line: Iterable[LineLayer]) -> Carried:
@@ -75,6 +90,24 @@ def carried_by(line: Iterable[LineLayer]) -> Carried:
         changes, base = without(changes, others), without(base, others)
         changes, base = compose(changes, mine), compose(layer.base, base)
     return Carried(changes, base)
+
+
+def narrowed(changes: Patch, base: Patch) -> Patch:
+    """Return of ``changes`` what differs from their ``base``: a document replaced as a whole may differ in little."""
+    if isinstance(changes, Replace):
+        return diff(base.state, changes.state) if isinstance(base, Replace) else changes
+    if isinstance(base, Replace):
+        return changes
+    found = {key: narrowed(inner, base[key]) if key in base else inner for key, inner in changes.items()}
+    return {key: inner for key, inner in found.items() if inner}
+
+
+def uncarried_by(line: Iterable[LineLayer]) -> Patch:
+    """Return what the layers of a line, uppermost first, override together without carrying it."""
+    uncarried: Patch = NOTHING
+    for layer in line:
+        uncarried = compose(without(uncarried, layer.base), _not_carried(layer.patch, layer.base))
+    return uncarried
 
 
 def without(patch: Patch, other: Patch) -> Patch:

@@ -22,6 +22,9 @@ class JobKind(StrEnum):
     EXPIRE_PROMOTION = "expire_promotion"
     SWEEP_PROTECTED = "sweep_protected"
     FIND_UNSWEPT = "find_unswept"
+    MIRROR_PRODUCTION = "mirror_production"
+    MIRROR_INTO = "mirror_into"
+    FIND_UNMIRRORED = "find_unmirrored"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from app.domain.mirroring import Lag
 from app.domain.model import Environment, EnvStatus, EnvType, Generation
 from app.rest.answers import Answer
+from app.services import shadow
 from app.services.branching import Fork
 from app.storage import generations
 
@@ -48,6 +50,11 @@ class Config(Answer):
         )
 
 
+class ShadowLag(Answer):
+    versions: int
+    seconds: float
+
+
 class EnvironmentAnswer(Answer):
     anchor_uuid: UUID
     project_id: int
@@ -63,10 +70,11 @@ class EnvironmentAnswer(Answer):
     created_at: datetime
     updated_at: datetime
     expires_at: datetime | None
+    shadow_lag: ShadowLag | None
 
     @classmethod
-    def of(cls, environment: Environment, head: Generation) -> "EnvironmentAnswer":
-        """Return the answer for an environment with its head."""
+    def of(cls, environment: Environment, head: Generation, lag: Lag | None) -> "EnvironmentAnswer":
+        """Return the answer for an environment with its head, and how far it is behind if it mirrors production."""
         return cls(
             anchor_uuid=environment.uuid,
             project_id=environment.project_id,
@@ -82,13 +90,15 @@ class EnvironmentAnswer(Answer):
             created_at=environment.created_at,
             updated_at=environment.updated_at,
             expires_at=environment.expires_at,
+            shadow_lag=ShadowLag(versions=lag.versions, seconds=lag.seconds) if lag else None,
         )
 
 
 async def with_heads(project_id: int, environments: Sequence[Environment]) -> list[EnvironmentAnswer]:
-    """Return the answers for environments; their heads are read in one statement."""
+    """Return the answers for environments; their heads are read in one statement, and their lags in another."""
     heads = await generations.get_many(project_id, [environment.head_uuid for environment in environments])
-    return [EnvironmentAnswer.of(environment, heads[environment.head_uuid]) for environment in environments]
+    lags = await shadow.lags(project_id, environments)
+    return [EnvironmentAnswer.of(item, heads[item.head_uuid], lags.get(item.uuid)) for item in environments]
 
 
 class Environments(Answer):

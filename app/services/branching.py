@@ -27,7 +27,7 @@ from app.domain.rollout import DEFAULT_STEPS
 from app.domain.values import MISSING, Value
 from app.services import jobs, recording, writing
 from app.services.publishing import publish
-from app.storage import changes, db, entities, environments, generations, layers, snapshots
+from app.storage import changes, db, entities, environments, generations, layers, shadows, snapshots
 from app.storage.changes import LayerWrite, Place
 from app.storage.codec import dumps
 
@@ -109,6 +109,8 @@ async def branch(
         change=(MISSING, {**environment_facts(environment), "parent_generation_uuid": str(parent.uuid)}),
     )
     layer_uuid, version = await _project_layer(actor, generation, entry)
+    if environment.shadow_writes:
+        await shadows.begin(environment.project_id, environment.uuid)
     await generations.set_version(parent.project_id, generation.uuid, version)
     await publish(
         parent.project_id,

@@ -119,6 +119,8 @@ async def end(seen: Promotion, reason: str, *, failed: bool = False) -> Standing
     status = EnvStatus.DRAFT if failed else EnvStatus.READY
     saved = await environments.save(replace(environment, status=status, traffic_weight=request.previous_weight))
     await promotions.save(replace(request, status=PromotionStatus.ABORTED, reason=reason))
+    if saved.shadow_writes:
+        await jobs.enqueue(JobKind.MIRROR_INTO, project_id=saved.project_id, env_uuid=saved.uuid)
     previous, steps = rollout.position.weight, request.plan.rollout_steps
     data = {
         **rollout.event_data(previous, reason),

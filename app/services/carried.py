@@ -1,10 +1,11 @@
 """What promoting an environment would do, worked out before anything is locked (semantics §3, §11.33)."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
+from uuid import UUID
 
-from app.domain.carrying import Carried, LineLayer, base_of, carried_by, without
+from app.domain.carrying import Carried, LineLayer, base_of, carried_by, uncarried_by, without
 from app.domain.layers import resolve
 from app.domain.model import USER_KIND, Entity, Environment, Generation, GenerationKind
 from app.domain.patch import NOTHING, Patch, Replace, diff, leaves, restrict
@@ -70,7 +71,8 @@ async def prepare(environment: Environment, plan: Plan, *, strict: bool = True) 
     else:
         own = [generation for generation in above if generation.replaces_version is not None]
         found = await lines.layers_of(root.uuid, own)
-        merges, seen = await _replacing(production, root, head, plan)
+        uncarried = {item.entity.uuid: uncarried_by(carrying(item, layers.state_of(item.root))) for item in found}
+        merges, seen = await _replacing(View(production, root, head.replaces_version), head, plan, uncarried)
     if strict:
         _check_plan(plan, merges)
     return Prepared(environment, production, head, root, above, merges, found, seen)
@@ -160,15 +162,17 @@ def _choose(
 
 
 async def _replacing(
-    production: Environment, root: Generation, head: Generation, plan: Plan
+    view: View, head: Generation, plan: Plan, uncarried: Mapping[UUID, Patch]
 ) -> tuple[list[EntityMerge], Fingerprint]:
-    """Production becomes this state: what differs from production as it was when the rollback was made (§11.11)."""
-    version = head.replaces_version or 0
+    """Production becomes this state: what differs from production as it was when the rollback was made (§11.11).
+
+    ``view`` is that production. What was mirrored or reverted since is ``uncarried``.
+    """
+    root = view.generation
     resolutions, paths = resolutions_by_document(plan.resolutions), _chosen(plan.paths)
-    view = View(production, root, version)
     merges: list[EntityMerge] = []
     seen: list[tuple[Entity, Sequence[Layer]]] = []
-    candidates = await _candidates(root, head, version)
+    candidates = await _candidates(root, head, view.version or 0)
     for start in range(0, len(candidates), CHUNK):
         chunk = candidates[start : start + CHUNK]
         uuids = [entity.uuid for entity in chunk]
@@ -179,7 +183,7 @@ async def _replacing(
             ours, theirs = now[entity.uuid], wanted[entity.uuid]
             seen += [(entity, ours.layers), (entity, theirs.layers)]
             if theirs.in_sight:
-                change = diff(document.state, theirs.state)
+                change = without(diff(document.state, theirs.state), uncarried.get(entity.uuid, NOTHING))
                 carried = Carried(change, base_of(change, document.state))
                 merges.append(
                     _merge(

@@ -38,7 +38,7 @@ from app.services.ending import end_requests_of
 from app.services.operation import operation
 from app.services.publishing import publish
 from app.services.resolution import View
-from app.storage import db, environments, protections, snapshots
+from app.storage import db, environments, protections, shadows, snapshots
 
 MAX_USERS: Final = 100_000
 
@@ -162,6 +162,8 @@ async def update(actor: Actor, env_uuid: UUID, wanted: EnvironmentUpdate, projec
     environment = await access.environment_by_uuid(actor, env_uuid, Operation.UPDATE_ENVIRONMENT, project_id)
     if environment.is_production and (wanted.name is not MISSING or wanted.expires_at is not MISSING):
         raise ProductionProtected("Production keeps its name and never expires.")
+    if environment.is_production and wanted.shadow_writes is True:
+        raise ProductionProtected("Production is not mirrored into itself.")
     return await _update(environment, wanted)
 
 
@@ -204,6 +206,7 @@ async def _within_plan(environment: Environment, wanted: EnvironmentUpdate) -> E
     if shadow_writes is not MISSING and shadow_writes != environment.shadow_writes:
         if shadow_writes:
             plans.check_shadow_writes(await plan_limits.usage_of(environment.project_id))
+            await shadows.begin(environment.project_id, environment.uuid)
         environment = replace(environment, shadow_writes=shadow_writes)
     return environment
 

@@ -37,6 +37,13 @@ async def enqueue_missing(kind: JobKind, **arguments: int | str | UUID) -> None:
         await queue.add(kind, payload)
 
 
+async def enqueue_once(kind: JobKind, **arguments: int | str | UUID) -> None:
+    """Promise a job about what has committed already, unless an equal one has yet to run, or was laid aside."""
+    payload = _payload(arguments)
+    if not await queue.unfinished(kind, payload):
+        await queue.add(kind, payload)
+
+
 async def archive_on_expiry(environment: Environment) -> None:
     """Promise that an environment which expires is archived then, unless its expiry is put off till then."""
     if environment.expires_at is not None:

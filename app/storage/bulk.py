@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.domain.patch import diff, to_json
 from app.domain.values import Value
-from app.storage import db, wakes
+from app.storage import db, shadow_promises, wakes
 from app.storage.codec import dumps, loads
 from app.storage.layer_writes import LayerWrite, Place, sealed_writes
 from app.storage.layers import stored_form
@@ -209,9 +209,10 @@ async def record_staged(place: Place, list_version: int) -> int | None:
         place.project_id,
         place.generation_uuid,
     )
-    first: int | None = await db.fetchval(
-        "WITH counted AS (UPDATE project_counter SET version = version + (SELECT count(*) FROM staged_write)"
-        "  WHERE project_id = $1 AND protection = $7 RETURNING version),"
+    row = await db.fetchrow(
+        "WITH counted AS (UPDATE project_counter SET version = version + (SELECT count(*) FROM staged_write),"
+        f"  {shadow_promises.noting('$8')} WHERE project_id = $1 AND protection = $7 RETURNING version, shadow_from),"
+        f" promised AS ({shadow_promises.promising('$8', '(SELECT count(*) FROM staged_write)')}),"
         " shown AS (UPDATE generation SET entity_count = entity_count + delta.entities,"
         "  user_count = user_count + delta.users"
         "  FROM counted CROSS JOIN (SELECT coalesce(sum(shown_delta), 0) AS entities,"
@@ -223,7 +224,7 @@ async def record_staged(place: Place, list_version: int) -> int | None:
         "  SELECT $1, counted.version - (SELECT count(*) FROM staged_write) + row_number() OVER (ORDER BY position),"
         "   $3, $2, entity_uuid, entity_version, forward, reverse, layer_reverse, $4, $5, clock_timestamp()"
         "  FROM counted CROSS JOIN staged_write ORDER BY position RETURNING version)"
-        " SELECT min(version) FROM written",
+        " SELECT min(version) AS first, (SELECT count(*) FROM promised) AS promised FROM written",
         place.project_id,
         place.generation_uuid,
         place.env_uuid,
@@ -231,8 +232,12 @@ async def record_staged(place: Place, list_version: int) -> int | None:
         place.actor,
         place.is_root,
         list_version,
+        shadow_promises.payload(place.project_id, is_production=place.is_root),
     )
+    first: int | None = row["first"] if row else None
     if first is None and await db.fetchval("SELECT EXISTS (SELECT FROM staged_write)"):
         raise db.Retry
     wakes.changed(place.project_id)
+    if row and row["promised"]:
+        wakes.promised()
     return first

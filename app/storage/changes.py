@@ -11,7 +11,7 @@ from app.domain.model import USER_KIND, Change, Entity, Origin
 from app.domain.patch import apply, diff, from_json, to_json
 from app.domain.protected import protection
 from app.domain.values import MISSING, State, Value
-from app.storage import audit, db, wakes
+from app.storage import audit, db, shadow_promises, wakes
 from app.storage.codec import dumps, loads
 from app.storage.layer_writes import LayerWrite as LayerWrite
 from app.storage.layer_writes import Place as Place
@@ -30,7 +30,7 @@ COLUMNS: Final = (
 FROM: Final = f"FROM change {entity_of('change')}"
 
 
-_WRITTEN: Final = """
+_WRITTEN: Final = f"""
 WITH input AS (
     SELECT * FROM unnest($7::uuid[], $8::uuid[], $9::uuid[], $10::text[], $11::jsonb[], $12::jsonb[], $13::jsonb[],
                          $14::jsonb[], $16::jsonb[])
@@ -49,8 +49,11 @@ WITH input AS (
     DO UPDATE SET form = EXCLUDED.form, data = EXCLUDED.data, version = EXCLUDED.version, base = EXCLUDED.base
     RETURNING layer.entity_uuid, layer.uuid
 ), counted AS (
-    UPDATE project_counter SET version = version + (SELECT count(*) FROM written)
-    WHERE project_id = $1 AND protection = $17 RETURNING version, clock_timestamp() AS time
+    UPDATE project_counter SET version = version + (SELECT count(*) FROM written),
+        {shadow_promises.noting("$18")}
+    WHERE project_id = $1 AND protection = $17 RETURNING version, shadow_from, clock_timestamp() AS time
+), promised AS (
+    {shadow_promises.promising("$18", "(SELECT count(*) FROM input)")}
 ), shown AS (
     UPDATE generation SET entity_count = entity_count + $6::bigint, user_count = user_count + $15::bigint
     FROM counted WHERE ($6::bigint <> 0 OR $15::bigint <> 0) AND generation.project_id = $1 AND generation.uuid = $2
@@ -63,12 +66,13 @@ SELECT $1, counted.version - (SELECT count(*) FROM input) + input.position, $3, 
 FROM counted CROSS JOIN input JOIN versioned ON versioned.uuid = input.entity_uuid
     JOIN written ON written.entity_uuid = input.entity_uuid
 RETURNING version, entity_version, entity_uuid, created_at,
-    (SELECT written.uuid FROM written WHERE written.entity_uuid = change.entity_uuid) AS layer_uuid
+    (SELECT written.uuid FROM written WHERE written.entity_uuid = change.entity_uuid) AS layer_uuid,
+    (SELECT count(*) FROM promised) AS promised
 """
 _RECORD: Final = _WRITTEN + _CHANGED
 # The trail's row comes after the counter was locked, as all that writes both does.
-_FIRST: Final = "coalesce($18::bigint, version - (SELECT count(*) FROM input) + 1)"
-_RECORD_AND_AUDIT: Final = f"{_WRITTEN}, audited AS ({audit.insertion(19, _FIRST, 'version')} FROM counted){_CHANGED}"
+_FIRST: Final = "coalesce($19::bigint, version - (SELECT count(*) FROM input) + 1)"
+_RECORD_AND_AUDIT: Final = f"{_WRITTEN}, audited AS ({audit.insertion(20, _FIRST, 'version')} FROM counted){_CHANGED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +86,10 @@ async def record(
 ) -> list[Recorded]:
     """Write layers, bump versions and append the changes, in one statement; the entities are locked already.
 
-    The project's counter is locked here, last before COMMIT, so that versions are in commit order (§11.31). With
-    ``entry`` the same statement adds the trail's row, for the changes from version ``first`` or the first of these.
-    Raises Retry if a list of protected fields has changed since the stacks were read.
+    The project's counter is locked here, last before COMMIT, so that versions are in commit order (§11.31). The same
+    statement promises that what is written to production is mirrored. With ``entry`` it adds the trail's row, for the
+    changes from version ``first`` or the first of these. Raises Retry if a list of protected fields has changed since
+    the stacks were read.
     """
     if not writes:
         return []
@@ -112,9 +117,12 @@ async def record(
         sum(write.shown_delta for write in counted if write.stack.entity.kind == USER_KIND),
         [write.stored_base for write in writes],
         _list_version(writes),
+        shadow_promises.payload(place.project_id, is_production=place.is_root),
         *((first, *audit.arguments(entry)) if entry else ()),
     )
     wakes.changed(place.project_id)
+    if rows and rows[0]["promised"]:
+        wakes.promised()
     by_entity = {row["entity_uuid"]: row for row in rows}
     if len(by_entity) != len(writes):
         raise db.Retry

@@ -88,19 +88,23 @@ async def fingerprint_now(
     return frozenset(tuple(row) for row in rows)
 
 
-async def layers_of(root_uuid: UUID, line: Sequence[Generation]) -> list[LineLayers]:
-    """Return, by kind and key, the layers of every entity that a line overrides, in one statement."""
+async def layers_of(
+    root_uuid: UUID, line: Sequence[Generation], entity_uuids: Sequence[UUID] | None = None
+) -> list[LineLayers]:
+    """Return, by kind and key, the layers of every entity, or of those, that a line overrides, in one statement."""
     if not line:
         return []
     uuids = [generation.uuid for generation in line]
+    chosen = "" if entity_uuids is None else " AND layer.entity_uuid = ANY ($4::uuid[])"
     rows = await db.fetch(
-        f"WITH touched AS MATERIALIZED ({_TOUCHED})"
+        f"WITH touched AS MATERIALIZED ({_TOUCHED}{chosen})"
         " SELECT entity.uuid AS entity_uuid, entity.kind, entity.key, layer.uuid, layer.generation_uuid, layer.form,"
         f" layer.data, layer.version, layer.base FROM touched {entity_of('touched')} {_HELD}"
         " ORDER BY entity.kind, entity.key, coalesce(array_position($2::uuid[], layer.generation_uuid), 0)",
         line[0].project_id,
         uuids,
         root_uuid,
+        *([] if entity_uuids is None else [entity_uuids]),
     )
     entities: dict[UUID, Entity] = {}
     found: dict[UUID, list[Layer]] = {}

@@ -70,6 +70,26 @@ async def add(kind: str, payload: bytes, at: datetime | None = None) -> None:
     wakes.promised()
 
 
+def insertion(kind: str, payload: str, source: str) -> str:
+    """Return ``INSERT INTO pgqueuer … SELECT`` of a job to be run at once, as a part of a statement that has its cause.
+
+    ``payload`` is an expression, ``source`` what stands after it: FROM and WHERE. The caller wakes a worker.
+    """
+    columns = "priority, status, entrypoint, payload, execute_after"
+    return f"INSERT INTO pgqueuer ({columns}) SELECT 0, 'queued', '{kind}', {payload}, now() {source}"
+
+
+async def unfinished(kind: str, payload: bytes) -> bool:
+    """Return whether an equal job has yet to begin, now or after a failure, or was laid aside."""
+    found: bool = await db.fetchval(
+        "SELECT EXISTS (SELECT FROM pgqueuer WHERE entrypoint = $1 AND payload = $2"
+        " AND status IN ('queued', 'failed'))",
+        kind,
+        payload,
+    )
+    return found
+
+
 async def dead() -> list[DeadJob]:
     """Return what was laid aside, by kind."""
     rows = await db.fetch(

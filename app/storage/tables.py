@@ -113,6 +113,14 @@ class ProjectCounter(Table, tablename="project_counter"):
     project_id = Integer(primary_key=True)
     version = BigInt()
     protection = BigInt()
+    shadowed = Boolean()
+    shadow_from = BigInt(null=True)
+
+
+class ShadowCursor(Table, tablename="shadow_cursor"):
+    project_id = Integer(primary_key=True)
+    env_uuid = UUID()
+    version = BigInt()
 
 
 class Member(Table, tablename="member"):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.domain.jobs import PATIENT, JobKind, Retries
-from app.services import ending, environments, jobs, sweeping, tending, webhook_sending
+from app.services import ending, environments, jobs, shadow, sweeping, tending, webhook_sending
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,9 @@ JOBS: Final[Mapping[JobKind, Job]] = {
     JobKind.EXPIRE_PROMOTION: Job(ending.expire_promotion),
     JobKind.SWEEP_PROTECTED: Job(sweeping.sweep_project, seconds=120),
     JobKind.FIND_UNSWEPT: Job(sweeping.find_unswept),
+    JobKind.MIRROR_PRODUCTION: Job(shadow.mirror_production),
+    JobKind.MIRROR_INTO: Job(shadow.mirror_into, seconds=90),
+    JobKind.FIND_UNMIRRORED: Job(shadow.find_unmirrored),
 }
 
 SCHEDULES: Final[Mapping[JobKind, str]] = {
@@ -46,6 +49,7 @@ SCHEDULES: Final[Mapping[JobKind, str]] = {
     JobKind.FORGET_DELIVERIES: "37 * * * *",
     JobKind.FIND_OVERDUE_PROMOTIONS: "* * * * *",
     JobKind.FIND_UNSWEPT: "*/5 * * * *",
+    JobKind.FIND_UNMIRRORED: "* * * * *",
 }
 """When jobs without arguments are promised, once for all processes; no finer than a minute."""
 

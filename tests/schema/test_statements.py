@@ -164,3 +164,15 @@ async def test_a_mutation_is_not_answered_from_before_it(graphql: GraphQL) -> No
     data = await graphql.ask(query, {"env": env["uuid"]})
     seen = [data[name]["change"]["environment"]["document"]["data"] for name in "ab"]
     assert seen == [{"n": 1}, {"n": 2}]
+
+
+async def test_the_lags_of_all_environments_are_one_statement_and_none_without_mirrors(graphql: GraphQL) -> None:
+    query = "query ($id: Int!) { project(id: $id) { environments { nodes { name %s } } } }"
+    names: dict[str, object] = {"id": graphql.project.id}
+    for number in range(5):
+        await graphql.fork(f"e{number}", shadowWrites=number > 0)
+    without, _ = await _count(graphql, query % "", names)
+    with_it, data = await _count(graphql, query % "shadowLag { versions seconds }", names)
+    assert with_it == without + 1
+    nodes = data["project"]["environments"]["nodes"]
+    assert [node["shadowLag"] for node in nodes] == [None, None, *[{"versions": 0, "seconds": 0.0}] * 4]
