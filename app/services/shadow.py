@@ -6,6 +6,7 @@ once however often it runs, and never before those that were committed before it
 production, and so are mirrored no further.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,10 +30,17 @@ from app.storage.layers import Stack
 from app.storage.lines import LineLayers
 from app.storage.shadows import Batch
 
+GATHERED_SECONDS: Final = 0.25
 LONGEST_SECONDS: Final = 30.0
 """After which a job leaves the rest to the next one, so that it never runs into its time limit."""
 
 _MIRROR: Final = Actor(account_uuid=UUID(int=0), name="shadow")
+
+
+async def mirror_soon(project_id: int) -> None:
+    """Do ``mirror_production`` a moment later, so that many writes are mirrored at once and take little from others."""
+    await asyncio.sleep(GATHERED_SECONDS)
+    await mirror_production(project_id)
 
 
 async def mirror_production(project_id: int) -> None:
@@ -97,8 +105,9 @@ async def _mirror_next(project_id: int, env_uuid: UUID) -> bool:
     batch = await shadows.batch_after(project_id, mirror.production.uuid, cursor)
     if batch.until == cursor:
         return False
-    await _write(mirror, batch)
+    # First, since the project's counter, for which production's writers wait, is locked once something was written.
     await shadows.move_cursor(project_id, env_uuid, batch.until)
+    await _write(mirror, batch)
     return not batch.is_last
 
 
