@@ -111,7 +111,7 @@ POLICY: Final[Mapping[Operation, Rule]] = {
     Operation.PASS_FREEZE: Rule(_ADMINS, Scope.ADMIN),
     Operation.SHORTEN_PROTECTED: Rule(frozenset({Role.OWNER}), None),
     Operation.DECRYPT: Rule(_ADMINS, None),
-    Operation.CHECK_PROTECTED: Rule(_EDITORS, Scope.WRITE),
+    Operation.CHECK_PROTECTED: Rule(_EDITORS, Scope.WRITE, in_environment=True),
 }
 
 

@@ -15,6 +15,7 @@ OF_PROJECTS = [operation for operation in Operation if POLICY[operation].roles i
 BY_VIEWERS = {
     Operation.READ,
     Operation.READ_ROLE,
+    Operation.EVALUATE,
     Operation.READ_MEMBERS,
     Operation.CHOOSE_ENVIRONMENT,
     Operation.LEAVE,
@@ -29,6 +30,8 @@ USERS_ONLY = {
     Operation.CREATE_PROJECT,
     Operation.ACCEPT_INVITATION,
     Operation.LOG_OUT,
+    Operation.SHORTEN_PROTECTED,
+    Operation.DECRYPT,
 }
 
 
