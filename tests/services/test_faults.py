@@ -40,7 +40,7 @@ def failing_at(statement: int, error: Exception) -> Iterator[None]:
 
 
 async def _scene(actor: Actor, name: str) -> Scene:
-    scene = Scene(Shop(actor, await projects.create(actor, name, Plan.ENTERPRISE)))
+    scene = Scene(Shop(actor, await projects.create(actor, name, Plan.PREMIUM)))
     await scene.set()
     return scene
 
