@@ -1,6 +1,7 @@
 """How an environment's status moves (semantics §3): one table, and the one question about writes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from app.domain.errors import InvalidTransition, WriteWhileRollingOut
@@ -30,6 +31,14 @@ def check_move(environment: Environment, to: EnvStatus) -> None:
             requested=to.value,
             allowed=sorted(allowed_moves(environment)),
         )
+
+
+def through(environment: Environment, *statuses: EnvStatus) -> Environment:
+    """Return the environment after it moved through ``statuses`` one by one. Raises InvalidTransition."""
+    for status in statuses:
+        check_move(environment, status)
+        environment = replace(environment, status=status)
+    return environment
 
 
 def status_after_write(environment: Environment) -> EnvStatus:

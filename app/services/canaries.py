@@ -115,9 +115,9 @@ async def end(seen: Promotion, reason: str, *, failed: bool = False) -> Standing
     """Put weight and status back, and end the request. Raises NotRollingOut."""
     environment, request = await _locked(seen)
     rollout = await rollouts.look(environment, request)
-    lifecycle.check_move(environment, EnvStatus.READY)
-    status = EnvStatus.DRAFT if failed else EnvStatus.READY
-    saved = await environments.save(replace(environment, status=status, traffic_weight=request.previous_weight))
+    ended = lifecycle.through(environment, EnvStatus.READY, *([EnvStatus.DRAFT] if failed else []))
+    status = ended.status
+    saved = await environments.save(replace(ended, traffic_weight=request.previous_weight))
     await promotions.save(replace(request, status=PromotionStatus.ABORTED, reason=reason))
     if saved.shadow_writes:
         await jobs.enqueue(JobKind.MIRROR_INTO, project_id=saved.project_id, env_uuid=saved.uuid)

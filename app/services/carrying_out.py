@@ -39,8 +39,8 @@ async def carry_out(actor: Actor, request: Promotion, prepared: Prepared, locked
 
 async def start_rollout(request: Promotion, environment: Environment, weight: int) -> Promotion:
     """Let a canary begin with its first step."""
-    lifecycle.check_move(environment, EnvStatus.ROLLING_OUT)
-    saved = await environments.save(replace(environment, status=EnvStatus.ROLLING_OUT, traffic_weight=weight))
+    rolling = lifecycle.through(environment, EnvStatus.ROLLING_OUT)
+    saved = await environments.save(replace(rolling, traffic_weight=weight))
     started = await promotions.save(
         replace(
             request,

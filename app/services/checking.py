@@ -73,7 +73,11 @@ async def settle_status(seen: Environment, checks: Checks) -> Environment:
     if seen.status is EnvStatus.ROLLING_OUT:
         return seen
     status = EnvStatus.READY if checks.all_passed else EnvStatus.DRAFT
-    saved = seen if seen.status is status else await environments.save(replace(seen, status=status))
+    saved = seen
+    if seen.status is not status:
+        checked_before = seen.status in (EnvStatus.READY, EnvStatus.VALIDATING)
+        by_way = [] if checked_before else [EnvStatus.VALIDATING]
+        saved = await environments.save(lifecycle.through(seen, *by_way, status))
     type_ = EventType.GENERATION_GATES_PASSED if checks.all_passed else EventType.GENERATION_GATES_FAILED
     failed: list[Value] = [name for name, passed in checks.passed.items() if not passed]
     await publish(seen.project_id, type_, env_uuid=seen.uuid, data={"failed": failed, "status": status.value})

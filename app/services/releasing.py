@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
+from app.domain import lifecycle
 from app.domain.audit import Action, Object
 from app.domain.carrying import base_of
 from app.domain.diff import Difference, difference, masked
@@ -267,4 +268,4 @@ async def _give_back(actor: Actor, environment: Environment, shown: dict[UUID, S
                 patch = canonical_layer(parent, wanted)
                 writes.append(LayerWrite(stack, patch, stack.state, wanted, base_of(patch, parent)))
         await changes.record(place, writes)
-    await environments.save(replace(environment, status=EnvStatus.DRAFT, traffic_weight=0))
+    await environments.save(replace(lifecycle.through(environment, EnvStatus.DRAFT), traffic_weight=0))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
+from app.domain import lifecycle
 from app.domain.audit import Entry
 from app.domain.carrying import Carried, base_of, without
 from app.domain.events import EventType
@@ -188,7 +189,11 @@ class Swap:
         )
         await self._stand_on(generation)
         await environments.save(
-            replace(environment, head_uuid=generation.uuid, status=EnvStatus.LIVE, traffic_weight=WHOLE_WEIGHT)
+            replace(
+                lifecycle.through(environment, EnvStatus.LIVE),
+                head_uuid=generation.uuid,
+                traffic_weight=WHOLE_WEIGHT,
+            )
         )
         await generations.seal(head.project_id, head.uuid)
 
@@ -209,7 +214,11 @@ class Swap:
         await write_overrides(self.actor, generation, rest)
         await generations.seal(prepared.head.project_id, prepared.head.uuid)
         await environments.save(
-            replace(prepared.environment, head_uuid=generation.uuid, status=EnvStatus.DRAFT, traffic_weight=0)
+            replace(
+                lifecycle.through(prepared.environment, EnvStatus.LIVE, EnvStatus.DRAFT),
+                head_uuid=generation.uuid,
+                traffic_weight=0,
+            )
         )
 
     async def _move_descendants(self) -> None:
@@ -234,9 +243,9 @@ class Swap:
         head = await writing.head_of(former)
         own = [uuid for uuid in head.ancestors if uuid != self.prepared.root.uuid]
         if await lines.carries(former.project_id, own):
-            await environments.save(replace(former, status=EnvStatus.DRAFT, traffic_weight=0))
+            await environments.save(replace(lifecycle.through(former, EnvStatus.DRAFT), traffic_weight=0))
             return
-        await environments.save(replace(former, status=EnvStatus.ARCHIVED, traffic_weight=0))
+        await environments.save(replace(lifecycle.through(former, EnvStatus.ARCHIVED), traffic_weight=0))
         await end_requests_of(former)
         await snapshots.removable_layers(former.project_id, former.uuid)
         await publish(
