@@ -113,8 +113,8 @@ async def validate(actor: Actor, env_uuid: UUID, project_id: int | None = None) 
     Raises EnvironmentNotFound, EnvironmentArchived, ProductionProtected, InvalidTransition.
     """
     seen = await _environment(actor, env_uuid, Operation.VALIDATE, project_id)
-    checked = await _validate(seen)
     settings = await project_settings.of(seen.project_id, fresh=True)
+    checked = await _validate(seen)
     if checked.checks.all_passed and settings.auto_promote_on_all_pass:
         with suppress(Forbidden, TokenKindForbidden):
             await access.enter(actor, seen, Operation.PROMOTE)
