@@ -107,7 +107,12 @@ class PromotedWorld(World):
             ours = self.root.state(name)
             if head.replaces is not None:
                 then, theirs = head.replaces.get(name, MISSING), head.state(name)
-                leaves = overrides(then, theirs)
+                off = self._uncarried(env, name)
+                leaves = {
+                    path: state
+                    for path, state in overrides(then, theirs).items()
+                    if not any(path[: len(other)] == other for other in off)
+                }
                 bases = {path: found(then, path) for path in leaves}
                 last = then
             else:
@@ -116,6 +121,16 @@ class PromotedWorld(World):
             if leaves:
                 changes[name] = _change(leaves, bases, (ours, last), name, paths, resolve.get(name, {}))
         return changes
+
+    def _uncarried(self, env: str, name: Name) -> list[Path]:
+        """Return what a rollback environment reverted: it shows, and is not carried."""
+        off: list[Path] = []
+        for node in self.line(env):
+            if node.replaces is not None:
+                bases = node.bases.get(name, {})
+                off = [path for path in off if not any(path[: len(base)] == base for base in bases)]
+                off += [path for path in node.rows.get(name) or () if path not in bases]
+        return off
 
     def _of_line(self, line: Sequence[Node], name: Name) -> tuple[Leaves, Leaves]:
         leaves: Leaves = {}
