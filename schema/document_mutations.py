@@ -7,11 +7,12 @@ import strawberry
 
 from app.domain import errors
 from app.domain.model import PROJECT_KIND
+from app.domain.names import document_name
 from app.services import documents as service
 from app.services.documents import ANY, Expected, Written
 from schema.context import Context, Info
 from schema.describe import mutation, present
-from schema.documents import ResolvedDocument, named
+from schema.documents import ResolvedDocument
 from schema.errors import Forbidden, InvalidTransition, NotFound, PatchTestFailed, ValidationFailed, VersionConflict
 from schema.history import ChangeNode
 from schema.inputs import MutationInput
@@ -122,7 +123,7 @@ class DocumentMutation:
             context.actor,
             await context.project_id(input.project_id, input.env_uuid),
             context.reference(input.env_uuid),
-            *named(input.kind, input.key),
+            *document_name(input.kind, input.key),
             expected=Expected(version=input.expected_version) if input.expected_version is not None else ANY,
         )
         return DeleteDocumentPayload(change=ChangeNode.of(done.change) if done.change else None)
@@ -131,7 +132,7 @@ class DocumentMutation:
 async def _write(context: Context, wanted: WriteDocumentInput) -> Written:
     project_id = await context.project_id(wanted.project_id, wanted.env_uuid)
     env = context.reference(wanted.env_uuid)
-    kind, key = named(wanted.kind, wanted.key)
+    kind, key = document_name(wanted.kind, wanted.key)
     expected = Expected(version=wanted.expected_version, exists=wanted.expected_exists)
     actor, path, patch = context.actor, wanted.path, wanted.patch
     if (merge := present(patch.merge)) is not None:

@@ -7,7 +7,7 @@ import strawberry
 
 from app.domain import names
 from app.domain.errors import EnvironmentArchived, UnknownKind, ValidationFailed
-from app.domain.model import PROJECT_KEY, PROJECT_KIND, USER_KIND, Document, Environment, EnvStatus
+from app.domain.model import PROJECT_KIND, USER_KIND, Document, Environment, EnvStatus
 from app.domain.paging import Page, decode_cursor, encode_cursor
 from app.domain.pointer import parse_pointer
 from app.domain.values import MISSING, lookup
@@ -118,21 +118,11 @@ def check_alive(env: Environment) -> None:
         raise EnvironmentArchived(env.uuid)
 
 
-def named(kind: str, key: str | None) -> tuple[str, str]:
-    """Return a document's name, as asked for. Raises ValidationFailed."""
-    names.check_kind(kind)
-    if key is None:
-        if kind != PROJECT_KIND:
-            raise ValidationFailed(f"Name the key of the {kind!r}.", field="key")
-        key = PROJECT_KEY
-    return kind, names.check_key(kind, key)
-
-
 async def shown_by(
     info: Info, project_id: int, generation_uuid: UUID, kind: str, key: str | None
 ) -> ResolvedDocument | None:
     """Return the document that a generation shows; None if it shows none of that name."""
-    wanted = DocumentKey(generation_uuid, *named(kind, key))
+    wanted = DocumentKey(generation_uuid, *names.document_name(kind, key))
     document = await info.context.loaders.documents.load((project_id, wanted))
     return ResolvedDocument.of(document) if document else None
 

@@ -149,7 +149,7 @@ class EnvironmentNode(Node):
         ] = False,
     ) -> ADocument | None:
         """A document as the environment shows it; null if it shows none of that name."""
-        name = document_types.named(kind, key)
+        name = names.document_name(kind, key)
         if decrypt_protected:
             return await self._decrypted(info, name, at)
         generation_uuid = await self._generation_at(info, at)

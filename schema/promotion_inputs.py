@@ -7,7 +7,7 @@ import strawberry
 
 from app.domain import names
 from app.domain.errors import ValidationFailed
-from app.domain.model import PROJECT_KEY, PROJECT_KIND
+from app.domain.model import PROJECT_KIND
 from app.domain.pointer import format_pointer
 from app.domain.promotion import DocumentPaths, DocumentResolution
 from app.domain.three_way import Side
@@ -38,7 +38,7 @@ class ResolutionInput:
 
     def resolution(self) -> DocumentResolution:
         """Return what the services need to know. Raises ValidationFailed."""
-        kind, key = document(self.kind, self.key)
+        kind, key = names.document_name(self.kind, self.key)
         take, value = present(self.choice.take), self.choice.value
         pointer = format_pointer(self.path)
         if take is not None:
@@ -60,18 +60,8 @@ class PathsInput:
 
     def chosen(self) -> DocumentPaths:
         """Return what the services need to know. Raises ValidationFailed."""
-        kind, key = document(self.kind, self.key)
+        kind, key = names.document_name(self.kind, self.key)
         return DocumentPaths(kind, key, [format_pointer(path) for path in bounded(self.paths, "paths")])
-
-
-def document(kind: str, key: str | None) -> tuple[str, str]:
-    """Return the document that an input names. Raises ValidationFailed."""
-    names.check_kind(kind)
-    if key is None:
-        if kind != PROJECT_KIND:
-            raise ValidationFailed(f"Name the key of the {kind!r}.", field="key")
-        key = PROJECT_KEY
-    return kind, names.check_key(kind, key)
 
 
 def resolutions(inputs: Sequence[ResolutionInput] | None) -> list[DocumentResolution]:

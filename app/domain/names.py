@@ -47,6 +47,16 @@ def check_key(kind: str, key: str) -> str:
     return key
 
 
+def document_name(kind: str, key: str | None) -> tuple[str, str]:
+    """Return kind and key of a document; only that of the project may leave its key out. Raises ValidationFailed."""
+    check_kind(kind)
+    if key is None:
+        if kind != PROJECT_KIND:
+            raise ValidationFailed(f"Name the key of the {kind!r}.", field="key")
+        key = PROJECT_KEY
+    return kind, check_key(kind, key)
+
+
 def environment_name(name: str) -> str:
     """Return the NFC form of an environment's name. Raises ValidationFailed.
 

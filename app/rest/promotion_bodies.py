@@ -11,7 +11,7 @@ from app.domain import names
 from app.domain.errors import BadRequest, ValidationFailed
 from app.domain.guards import Guard, Metric
 from app.domain.json_text import check_storable
-from app.domain.model import PROJECT_KEY, PROJECT_KIND, Strategy
+from app.domain.model import PROJECT_KIND, Strategy
 from app.domain.pointer import format_pointer, parse_path
 from app.domain.promotion import DocumentPaths, DocumentResolution
 from app.domain.three_way import Side
@@ -41,7 +41,7 @@ class ResolutionBody(Body):
             raise ValidationFailed(f"'take' is one of {', '.join((*Side, DELETE))}.", field="resolutions")
         side = Side(self.take) if self.take in tuple(Side) else None
         state: State = MISSING if self.value is UNSET else check_storable(self.value)
-        kind, key = _document(self.kind, self.key)
+        kind, key = names.document_name(self.kind, self.key)
         return DocumentResolution(kind, key, format_pointer(parse_path(self.path)), side, state)
 
 
@@ -58,17 +58,8 @@ class PathsBody(Body):
         if (self.path is None) == (self.paths is None):
             raise ValidationFailed("Name 'paths' or one 'path' of each document.", field="paths")
         given = [self.path] if self.path is not None else self.paths or []
-        kind, key = _document(self.kind, self.key)
+        kind, key = names.document_name(self.kind, self.key)
         return DocumentPaths(kind, key, [format_pointer(parse_path(path)) for path in given])
-
-
-def _document(kind: str, key: str | None) -> tuple[str, str]:
-    names.check_kind(kind)
-    if key is None:
-        if kind != PROJECT_KIND:
-            raise ValidationFailed(f"Name the key of the {kind!r}.", field="key")
-        key = PROJECT_KEY
-    return kind, names.check_key(kind, key)
 
 
 class GuardBody(Body):

@@ -10,7 +10,7 @@ from app.domain.layers import resolve
 from app.domain.model import USER_KIND, Entity, Environment, Generation, GenerationKind
 from app.domain.patch import NOTHING, Patch, Replace, diff, leaves, restrict
 from app.domain.pointer import Path, format_pointer, parse_pointer
-from app.domain.promotion import DocumentPaths, DocumentResolution, EntityMerge, Plan
+from app.domain.promotion import CarriedChange, DocumentConflict, DocumentPaths, DocumentResolution, EntityMerge, Plan
 from app.domain.promotion_errors import PathNotCarried, UnknownConflict
 from app.domain.protected import NOTHING_PROTECTED, Places
 from app.domain.sealing import travelling
@@ -45,6 +45,16 @@ class Prepared:
     @property
     def is_partial(self) -> bool:
         return any(merge.rest.changes for merge in self.merges)
+
+    @property
+    def changes(self) -> list[CarriedChange]:
+        """Every carried path."""
+        return [change for merge in self.merges for change in merge.changes()]
+
+    @property
+    def conflicts(self) -> list[DocumentConflict]:
+        """Those that are open."""
+        return [DocumentConflict.of(item.entity, found) for item in self.merges for found in item.merged.conflicts]
 
     @property
     def merged_depth(self) -> int:
@@ -242,15 +252,21 @@ def _check_plan(plan: Plan, merges: Sequence[EntityMerge]) -> None:
         for path in item.paths or [""]:
             if not restrict(changes, [parse_pointer(path)]):
                 raise PathNotCarried(item.kind, item.key, path)
-    met = {
-        (merge.entity.kind, merge.entity.key, found.path)
+    met = (
+        DocumentConflict.of(merge.entity, found)
         for merge in merges
         for found in (*merge.merged.conflicts, *merge.merged.resolved)
-    }
-    for given in plan.resolutions:
-        # One that was given for a conflict is kept with its request; the conflict may have gone since.
-        if given.triple is None and (given.kind, given.key, parse_pointer(given.path)) not in met:
-            raise UnknownConflict(given.kind, given.key, given.path)
+    )
+    # One that was given for a conflict is kept with its request; the conflict may have gone since.
+    check_met([given for given in plan.resolutions if given.triple is None], met)
+
+
+def check_met(given: Iterable[DocumentResolution], met: Iterable[DocumentConflict]) -> None:
+    """Raise UnknownConflict for a resolution of a conflict that is not among ``met``."""
+    known = {(conflict.kind, conflict.key, conflict.path) for conflict in met}
+    for item in given:
+        if (item.kind, item.key, item.path) not in known:
+            raise UnknownConflict(item.kind, item.key, item.path)
 
 
 def bound(plan: Plan, merges: Sequence[EntityMerge]) -> Plan:

@@ -8,11 +8,11 @@ from app.domain import approvals, lifecycle, promotion
 from app.domain.errors import DomainError
 from app.domain.events import EventType
 from app.domain.model import PROJECT_KIND, Environment, EnvStatus
-from app.domain.promotion import Checks, DocumentConflict, EntityMerge, Facts, Promotion
+from app.domain.promotion import Checks, DocumentConflict, EntityMerge, Facts, Plan, Promotion
 from app.domain.protected import shown
 from app.domain.values import MISSING, Value
 from app.services import project_settings, writing
-from app.services.carried import Prepared, changed_documents
+from app.services.carried import Prepared, bound, changed_documents
 from app.services.publishing import publish
 from app.storage import environments, lines, projects, promotions
 
@@ -41,9 +41,7 @@ def as_status(environment: Environment, *, gates_required: bool = False) -> Envi
 async def check(prepared: Prepared, environment: Environment) -> Checked:
     """Run all checks on what was prepared; ``environment`` has the status that they look at."""
     invalid = _invalid(prepared.merges)
-    conflicts = [
-        DocumentConflict.of(merge.entity, found) for merge in prepared.merges for found in merge.merged.conflicts
-    ]
+    conflicts = prepared.conflicts
     facts = Facts(
         environment=environment,
         merged_depth=prepared.merged_depth,
@@ -113,3 +111,19 @@ async def as_needed_now(request: Promotion, prepared: Prepared) -> Promotion:
     needed, _ = await needed_approvals(request.account_uuid, prepared)
     left = [given for given in request.approvers if given.account_uuid in allowed]
     return replace(request, approvers=left, required_approvals=max(request.required_approvals, needed))
+
+
+async def carry_anew(request: Promotion, prepared: Prepared, plan: Plan) -> Promotion | None:
+    """Let a request hold what it carries now and void its approvals, if that is not what they were given for (§11.17).
+
+    Returns None if it is.
+    """
+    carried, plan = prepared.changes, bound(plan, prepared.merges)
+    now = promotion.content_hash(carried, plan)
+    if now == request.content_hash:
+        return None
+    if request.required_approvals:
+        await promotions.void_approvals(request)
+    return await promotions.save(
+        replace(request, carried=carried, content_hash=now, plan=plan, conflicts=prepared.conflicts)
+    )

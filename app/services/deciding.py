@@ -13,13 +13,13 @@ from app.domain.events import EventType
 from app.domain.model import Actor, Environment
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.policy import Operation
-from app.domain.promotion import CarriedChange, DocumentConflict, Promotion, PromotionStatus
+from app.domain.promotion import CarriedChange, Promotion, PromotionStatus
 from app.domain.promotion_errors import PromotionNotFound, PromotionNotPending
 from app.domain.values import MISSING, State, Value
 from app.services import access, canaries, recording
-from app.services.carried import Prepared, bound
+from app.services.carried import Prepared
 from app.services.carrying_out import carry_out, unfrozen
-from app.services.checking import as_needed_now, as_status, check, editors, settle_status
+from app.services.checking import as_needed_now, as_status, carry_anew, check, editors, settle_status
 from app.services.ending import is_overdue
 from app.services.operation import operation
 from app.services.publishing import publish
@@ -175,16 +175,9 @@ async def _lock_pending(seen: Promotion) -> Promotion:
 
 
 async def _adopt_changes(request: Promotion, prepared: Prepared) -> Decision | None:
-    """Void the approvals of a request whose content is another than they were given for (§11.17)."""
-    carried = [change for merge in prepared.merges for change in merge.changes()]
-    plan = bound(request.plan, prepared.merges)
-    now = promotion.content_hash(carried, plan)
-    if now == request.content_hash:
-        return None
-    await promotions.void_approvals(request)
-    conflicts = [DocumentConflict.of(item.entity, found) for item in prepared.merges for found in item.merged.conflicts]
-    saved = await promotions.save(replace(request, carried=carried, content_hash=now, plan=plan, conflicts=conflicts))
-    return Decision(saved, promotion.changed_since(request.carried, carried))
+    """Return the request with what it carries now, where that is not what approvals were given for."""
+    saved = await carry_anew(request, prepared, request.plan)
+    return Decision(saved, promotion.changed_since(request.carried, saved.carried)) if saved else None
 
 
 async def _carry_out_if_enough(

@@ -181,7 +181,7 @@ async def _ask(actor: Actor, seen: Environment, options: PromoteOptions) -> Prom
 
 
 async def _request(actor: Actor, prepared: Prepared, checked: Checked, plan: Plan, message: str | None) -> Promotion:
-    carried = [change for merge in prepared.merges for change in merge.changes()]
+    carried = prepared.changes
     needed, reason = await needed_approvals(actor.account_uuid, prepared)
     checks = checked.checks
     if reason is not None and checks.all_passed:

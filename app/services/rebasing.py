@@ -14,16 +14,16 @@ from app.domain.model import Actor, Change, Environment, EnvStatus, Generation, 
 from app.domain.pointer import Path
 from app.domain.policy import Operation
 from app.domain.promotion import DocumentConflict, DocumentResolution, Plan
-from app.domain.promotion_errors import ConflictsOpen, UnknownConflict
+from app.domain.promotion_errors import ConflictsOpen
 from app.domain.three_way import Merged, Resolution, merge_carried
 from app.domain.values import MISSING, State
 from app.services import access, recording, writing
-from app.services.carried import carrying, check_resolutions, prepare, resolutions_by_document
+from app.services.carried import carrying, check_met, check_resolutions, prepare, resolutions_by_document
 from app.services.operation import operation
 from app.services.publishing import publish
 from app.services.writing import Target
-from app.storage import changes, db, entities, environments, generations, layers, lines, protections
-from app.storage.changes import LayerWrite, Place
+from app.storage import db, entities, environments, generations, layers, lines, protections
+from app.storage.changes import LayerWrite
 from app.storage.layers import Stack
 from app.storage.lines import LineLayers
 
@@ -147,7 +147,8 @@ async def _merged(
         for uuid in chunk:
             merged = _brought(found[uuid], stacks[uuid], given)
             moved.append(_Moved(stacks[uuid], shown[uuid].state, merged))
-    _check_all_met(resolutions, moved)
+    settled = (DocumentConflict.of(item.stack.entity, each) for item in moved for each in item.merged.resolved)
+    check_met(resolutions, settled)
     return moved
 
 
@@ -172,26 +173,7 @@ async def _own_layers(target: Target, onto: Generation) -> list[LineLayers]:
     return await lines.layers_of(onto.ancestors[0], own)
 
 
-def _check_all_met(resolutions: Sequence[DocumentResolution], moved: Sequence[_Moved]) -> None:
-    met = {
-        (conflict.kind, conflict.key, conflict.path)
-        for item in moved
-        for conflict in (DocumentConflict.of(item.stack.entity, each) for each in item.merged.resolved)
-    }
-    for given in resolutions:
-        if (given.kind, given.key, given.path) not in met:
-            raise UnknownConflict(given.kind, given.key, given.path)
-
-
 async def _write(actor: Actor, generation: Generation, moved: Sequence[_Moved]) -> list[Change]:
-    place = Place(
-        project_id=generation.project_id,
-        env_uuid=generation.env_uuid,
-        generation_uuid=generation.uuid,
-        is_root=False,
-        origin=Origin.REVERT,
-        actor=actor.name,
-    )
     writes = []
     for item in moved:
         parent = item.stack.above_state
@@ -199,7 +181,5 @@ async def _write(actor: Actor, generation: Generation, moved: Sequence[_Moved]) 
         if patch:
             base = base_of(patch, parent)
             writes.append(LayerWrite(item.stack, patch, item.shown, item.merged.state, base))
-    written: list[Change] = []
-    for start in range(0, len(writes), writing.CHUNK):
-        written += [made.change for made in await changes.record(place, writes[start : start + writing.CHUNK])]
-    return written
+    recorded = await writing.record(writing.place_in(generation, actor, Origin.REVERT), writes)
+    return [made.change for made in recorded]

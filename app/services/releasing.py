@@ -15,21 +15,20 @@ from app.domain.names import check_message
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.policy import Operation
 from app.domain.promotion import DocumentConflict, DocumentResolution
-from app.domain.promotion_errors import ConflictsOpen, ReleaseNotFound, UnknownConflict
+from app.domain.promotion_errors import ConflictsOpen, ReleaseNotFound
 from app.domain.protected import SEALED, shown
 from app.domain.three_way import Merged, merge_states
 from app.domain.values import MISSING, State, same
 from app.services import access, recording, resolution, writing
-from app.services.carried import check_resolutions, resolutions_by_document
+from app.services.carried import check_met, check_resolutions, resolutions_by_document
 from app.services.operation import operation
 from app.services.publishing import publish
 from app.services.resolution import View
 from app.services.writing import DocumentWrite, Target
 from app.storage import changes, db, entities, environments, layers, lines, releases
 from app.storage.changes import LayerWrite, Place
+from app.storage.layers import Stack
 from app.storage.releases import NewRelease, Release, ReleasedEntity
-
-ALL = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +138,9 @@ async def _differing(root: Generation, views: Sequence[View], chunk: Sequence[En
 
 @dataclass(frozen=True, slots=True)
 class _Undone:
-    entity: Entity
-    ours: State
+    """A document as production has it, and what comes of it."""
+
+    stack: Stack
     merged: Merged
 
 
@@ -173,17 +173,14 @@ async def _rollback(
     environment = await environments.get([project_id], release.env_uuid)
     root = await writing.head_of(production)
     await check_resolutions(root, resolutions)
-    touched = await releases.entities_of(project_id, release.uuid, ALL, None)
+    touched = await releases.entities_of(project_id, release.uuid)
     await entities.lock_many(project_id, [item.entity.uuid for item in touched])
     undone = await _merged(root, touched, resolutions)
     returned = await _shown_by(environment, touched) if environment else {}
     target = Target(production, root, production.status)
     entry = recording.entry(project_id, Object.of(production), env_uuid=release.env_uuid)
-    stacks = await layers.stacks_of(project_id, root.uuid, [item.entity.uuid for item in undone])
     writes = [
-        DocumentWrite(stacks[item.entity.uuid], item.merged.state)
-        for item in undone
-        if not same(item.ours, item.merged.state)
+        DocumentWrite(item.stack, item.merged.state) for item in undone if not same(item.stack.state, item.merged.state)
     ]
     recorded = await writing.write(actor, target, writes, Origin.PROMOTION, entry)
     done = [ReleasedEntity(write.stack.entity, write.stack.state, write.after) for write in writes]
@@ -214,20 +211,17 @@ async def _merged(
         chunk = touched[start : start + writing.CHUNK]
         now = await layers.stacks_of(root.project_id, root.uuid, [item.entity.uuid for item in chunk])
         for item in chunk:
-            ours = now[item.entity.uuid].state
+            stack = now[item.entity.uuid]
             resolve = given.get((item.entity.kind, item.entity.key), {})
-            undone.append(_Undone(item.entity, ours, merge_states(item.after, ours, item.before, resolve)))
+            undone.append(_Undone(stack, merge_states(item.after, stack.state, item.before, resolve)))
     _check(undone, resolutions)
     return undone
 
 
 def _check(undone: Sequence[_Undone], resolutions: Sequence[DocumentResolution]) -> None:
-    open_ = [DocumentConflict.of(item.entity, each) for item in undone for each in item.merged.conflicts]
-    settled = [DocumentConflict.of(item.entity, each) for item in undone for each in item.merged.resolved]
-    met = {(each.kind, each.key, each.path) for each in (*open_, *settled)}
-    for given in resolutions:
-        if (given.kind, given.key, given.path) not in met:
-            raise UnknownConflict(given.kind, given.key, given.path)
+    open_ = [DocumentConflict.of(item.stack.entity, each) for item in undone for each in item.merged.conflicts]
+    settled = [DocumentConflict.of(item.stack.entity, each) for item in undone for each in item.merged.resolved]
+    check_met(resolutions, (*open_, *settled))
     if open_:
         raise ConflictsOpen(
             f"{len(open_)} paths were changed again since that release; each needs a resolution.",

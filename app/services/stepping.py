@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from app.domain import canary, promotion
+from app.domain import canary
 from app.domain.errors import EnvironmentArchived
 from app.domain.events import EventType
 from app.domain.model import Actor, Environment, EnvStatus
-from app.domain.promotion import DocumentConflict, DocumentResolution, Promotion, PromotionStatus
+from app.domain.promotion import DocumentResolution, Promotion, PromotionStatus
 from app.domain.promotion_errors import NotRollingOut, RolloutBlocked, RolloutMoved
 from app.domain.values import Value
 from app.services import rollouts
-from app.services.carried import Prepared, bound
+from app.services.carried import Prepared
 from app.services.carrying_out import complete, record
-from app.services.checking import as_needed_now, check
+from app.services.checking import as_needed_now, carry_anew, check
 from app.services.publishing import publish
 from app.services.rollouts import Rollout, Standing
 from app.services.swap import prepare_held
@@ -66,7 +66,8 @@ async def hold(seen: Promotion, resolutions: Sequence[DocumentResolution] = ()) 
         raise NotRollingOut(environment.status.value)
     if request.step != seen.step:
         raise RolloutMoved
-    request = await _compared(await as_needed_now(request, prepared), prepared, plan)
+    request = await as_needed_now(request, prepared)
+    request = await carry_anew(request, prepared, plan) or request
     there = len(request.approvers)
     lacking = there if there < request.required_approvals else None
     return Held(await rollouts.look(environment, request), prepared, locked, lacking)
@@ -75,18 +76,6 @@ async def hold(seen: Promotion, resolutions: Sequence[DocumentResolution] = ()) 
 def _joined(known: Sequence[DocumentResolution], given: Sequence[DocumentResolution]) -> list[DocumentResolution]:
     renewed = {(item.kind, item.key, item.path) for item in given}
     return [item for item in known if (item.kind, item.key, item.path) not in renewed] + list(given)
-
-
-async def _compared(request: Promotion, prepared: Prepared, plan: promotion.Plan) -> Promotion:
-    carried = [change for merge in prepared.merges for change in merge.changes()]
-    plan = bound(plan, prepared.merges)
-    now = promotion.content_hash(carried, plan)
-    if now == request.content_hash:
-        return request
-    if request.required_approvals:
-        await promotions.void_approvals(request)
-    conflicts = [DocumentConflict.of(item.entity, found) for item in prepared.merges for found in item.merged.conflicts]
-    return await promotions.save(replace(request, carried=carried, content_hash=now, plan=plan, conflicts=conflicts))
 
 
 async def enter(held: Held, step: int, since: datetime, *, early: bool = False) -> Standing:

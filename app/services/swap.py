@@ -31,7 +31,7 @@ from app.storage import (
     releases,
     snapshots,
 )
-from app.storage.changes import LayerWrite, Place
+from app.storage.changes import LayerWrite
 from app.storage.releases import NewRelease, Release, ReleasedEntity
 
 WHOLE_WEIGHT = 100
@@ -258,14 +258,7 @@ class Swap:
 
 async def write_overrides(actor: Actor, generation: Generation, overrides: Sequence[tuple[UUID, Carried]]) -> None:
     """Give an environment's new generation the overrides that it goes on carrying, with their bases."""
-    place = Place(
-        project_id=generation.project_id,
-        env_uuid=generation.env_uuid,
-        generation_uuid=generation.uuid,
-        is_root=False,
-        origin=Origin.PROMOTION,
-        actor=actor.name,
-    )
+    place = writing.place_in(generation, actor, Origin.PROMOTION)
     await entities.lock_many(generation.project_id, [uuid for uuid, _ in overrides])
     for start in range(0, len(overrides), writing.CHUNK):
         chunk = overrides[start : start + writing.CHUNK]

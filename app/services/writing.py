@@ -109,12 +109,7 @@ async def write(
     opened = await open_generation(actor, target, origin)
     lists = await protecting.before_writes(opened.place, writes)
     layer_writes = [layer_write(opened, item) for item in writes]
-    recorded: list[Recorded] = []
-    for start in range(0, len(layer_writes), CHUNK):
-        last = start + CHUNK >= len(layer_writes)
-        first = recorded[0].change.version if recorded else None
-        chunk = layer_writes[start : start + CHUNK]
-        recorded += await changes.record(opened.place, chunk, entry if last else None, first)
+    recorded = await record(opened.place, layer_writes, entry)
     await protecting.after_writes(opened.place, lists)
     await settle(opened, recorded[0].change.version)
     return recorded
@@ -126,15 +121,29 @@ async def open_generation(actor: Actor, target: Target, origin: Origin) -> Opene
     if generation.sealed:
         generation = child_of(generation, target.environment, actor)
         await generations.add(generation)
-    place = Place(
+    return Opened(target, generation, place_in(generation, actor, origin))
+
+
+def place_in(generation: Generation, actor: Actor, origin: Origin) -> Place:
+    """Return where an actor's changes of a generation are recorded."""
+    return Place(
         project_id=generation.project_id,
-        env_uuid=target.environment.uuid,
+        env_uuid=generation.env_uuid,
         generation_uuid=generation.uuid,
         is_root=generation.parent_uuid is None,
         origin=origin,
         actor=actor.name,
     )
-    return Opened(target, generation, place)
+
+
+async def record(place: Place, writes: Sequence[LayerWrite], entry: Entry | None = None) -> list[Recorded]:
+    """Record any number of layers, some at a time; ``entry`` is the trail's row for all of them."""
+    recorded: list[Recorded] = []
+    for start in range(0, len(writes), CHUNK):
+        last = start + CHUNK >= len(writes)
+        first = recorded[0].change.version if recorded else None
+        recorded += await changes.record(place, writes[start : start + CHUNK], entry if last else None, first)
+    return recorded
 
 
 async def close_unused(opened: Opened) -> None:

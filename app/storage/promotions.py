@@ -260,18 +260,6 @@ async def approve(promotion: Promotion, account_uuid: UUID, actor: str, step: in
     return added > 0
 
 
-async def approvers_of_step(promotion: Promotion, step: int) -> list[UUID]:
-    """Return who approved one step of a rollout."""
-    rows = await db.fetch(
-        "SELECT account_uuid FROM approval WHERE project_id = $1 AND promotion_uuid = $2 AND step = $3"
-        " AND voided_at IS NULL",
-        promotion.project_id,
-        promotion.uuid,
-        step,
-    )
-    return [row["account_uuid"] for row in rows]
-
-
 async def void_approvals(promotion: Promotion, account_uuids: Sequence[UUID] | None = None) -> int:
     """Take back the approvals of a request, or those of some who gave them; return how many."""
     return await db.execute(

@@ -144,9 +144,9 @@ def _stored(state: State) -> str | None:
 
 
 async def entities_of(
-    project_id: int, release_uuid: UUID, limit: int, after: tuple[str, str] | None
+    project_id: int, release_uuid: UUID, limit: int | None = None, after: tuple[str, str] | None = None
 ) -> list[ReleasedEntity]:
-    """Return up to ``limit`` of the documents that a release touched, by kind and key."""
+    """Return up to ``limit`` (None: all) of the documents that a release touched, by kind and key."""
     rows = await db.fetch(
         f"SELECT entity.uuid, entity.kind, entity.key, touched.before, touched.after, {OF_ROOT} AS globs"
         " FROM release_entity touched"
