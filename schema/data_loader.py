@@ -18,7 +18,9 @@ class DataLoader(aiodataloader.DataLoader[K, V]):
 
     def load(self, key: K) -> "asyncio.Future[V]":
         """Return what belongs to the key, as a future of the caller's own."""
-        own = asyncio.shield(super().load(key))
+        shared = super().load(key)
+        shared.add_done_callback(_seen)
+        own = asyncio.shield(shared)
         own.add_done_callback(_seen)
         return own
 
