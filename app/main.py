@@ -60,9 +60,13 @@ def create_app(settings: Settings) -> Litestar:
     )
 
 
+def _graphiql() -> Response[bytes]:
+    return Response(graphiql_page(), media_type="text/html", headers=dict(PAGE_HEADERS))
+
+
 def _graphql_door(settings: Settings) -> Door:
     return Door(
-        graphiql=lambda: Response(graphiql_page(), media_type="text/html", headers=dict(PAGE_HEADERS)),
+        graphiql=_graphiql if settings.graphiql else None,
         request_id=request_id,
         environment=environment_reference,
         enter=enter_graphql,
@@ -70,4 +74,6 @@ def _graphql_door(settings: Settings) -> Door:
         default_plan=settings.default_plan,
         limits=settings.query_limits,
         introspection=settings.introspection,
+        suggestions=settings.suggestions,
+        get_queries=settings.get_queries,
     )

@@ -79,6 +79,15 @@ class Settings:
     """``STRATA_INTROSPECTION``: who may ask for the GraphQL schema: ``anyone``, ``callers`` (with a token),
     ``nobody``."""
 
+    suggestions: bool = False
+    """``STRATA_SUGGESTIONS``: ``on`` if GraphQL errors name what may have been meant, telling parts of the schema."""
+
+    graphiql: bool = True
+    """``STRATA_GRAPHIQL``: ``off`` if browsers get no GraphiQL at ``/graphql``."""
+
+    get_queries: bool = True
+    """``STRATA_GET_QUERIES``: ``off`` if GraphQL operations come by POST alone."""
+
     webhook_allow: Allowed = field(default_factory=Allowed)
     """``STRATA_WEBHOOK_ALLOW``: names, addresses and networks to which webhooks may go although they are not on the
     public internet, and by plain http; separated by commas."""
@@ -106,6 +115,9 @@ class Settings:
             trusted_proxies=_trusted_proxies(env),
             query_limits=_query_limits(env),
             introspection=_introspection(env),
+            suggestions=_switch(env, "STRATA_SUGGESTIONS", cls.suggestions),
+            graphiql=_switch(env, "STRATA_GRAPHIQL", cls.graphiql),
+            get_queries=_switch(env, "STRATA_GET_QUERIES", cls.get_queries),
             webhook_allow=_webhook_allow(env),
         )
 
@@ -117,6 +129,15 @@ def _integer(env: Mapping[str, str], name: str, default: int, least: int, most: 
     if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
         raise InvalidSetting(f"{name} must be a whole number from {least} to {most}, not {text!r}.")
     return int(text)
+
+
+def _switch(env: Mapping[str, str], name: str, default: bool) -> bool:
+    text = env.get(name)
+    if not text:
+        return default
+    if text.lower() not in ("on", "off"):
+        raise InvalidSetting(f"{name} must be 'on' or 'off', not {text!r}.")
+    return text.lower() == "on"
 
 
 def _plan(env: Mapping[str, str]) -> Plan:

@@ -41,12 +41,13 @@ class Till(Protocol):
 class Door:
     """What this door needs from the application around it.
 
-    ``graphiql`` answers browsers, ``request_id`` gives the id under which a request is logged, ``environment``
-    the environment that it names, if any; ``enter`` lets the services know of it; at the ``till`` it is paid for;
-    ``default_plan`` is for new projects, ``limits`` and ``introspection`` for operations.
+    ``graphiql`` answers browsers, None if nothing does; ``request_id`` gives the id under which a request is logged,
+    ``environment`` the environment that it names, if any; ``enter`` lets the services know of it; at the ``till`` it is
+    paid for; ``default_plan`` is for new projects, ``limits`` and ``introspection`` for operations; ``suggestions``
+    says whether errors name what may have been meant, ``get_queries`` whether operations come by GET, too.
     """
 
-    graphiql: Callable[[], Response[bytes]]
+    graphiql: Callable[[], Response[bytes]] | None
     request_id: Callable[[Scope], str]
     environment: Callable[[AnyConnection], str | None]
     enter: Callable[[Scope], None]
@@ -54,3 +55,5 @@ class Door:
     default_plan: Plan = Plan.PRO
     limits: QueryLimits = DEFAULT_LIMITS
     introspection: Introspection = Introspection.ANYONE
+    suggestions: bool = False
+    get_queries: bool = True

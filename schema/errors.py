@@ -215,15 +215,17 @@ def refusal_handlers() -> list[RefusalHandler]:
 class PresentErrors(MaskErrors):
     """Gives every error a code, and hides what nobody expected behind the request id."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, suggestions: bool = False) -> None:
         super().__init__(should_mask_error=lambda _: True)
+        self._suggestions = suggestions
 
     def anonymise_error(self, error: GraphQLError) -> GraphQLError:
         context = self.execution_context.context
-        return presented(error, context.request_id if isinstance(context, Context) else "")
+        request_id = context.request_id if isinstance(context, Context) else ""
+        return presented(error, request_id, suggestions=self._suggestions)
 
 
-def presented(error: GraphQLError, request_id: str) -> GraphQLError:
+def presented(error: GraphQLError, request_id: str, *, suggestions: bool = False) -> GraphQLError:
     """Return the error as the client may see it, with ``extensions.code``."""
     cause = unexpected(error)
     if cause is not None:
@@ -233,7 +235,8 @@ def presented(error: GraphQLError, request_id: str) -> GraphQLError:
     if isinstance(refusal, DomainError):
         return _located(error, refusal.message, {**refusal.fields, "code": refusal.code})
     code = "graphql_parse_failed" if isinstance(error, GraphQLSyntaxError) else "graphql_invalid"
-    return _located(error, _without_suggestions(error.message), {"code": code, **(error.extensions or {})})
+    message = error.message if suggestions else _without_suggestions(error.message)
+    return _located(error, message, {"code": code, **(error.extensions or {})})
 
 
 def _without_suggestions(message: str) -> str:

@@ -61,11 +61,15 @@ class _BoundedOverlaps(OverlappingFieldsCanBeMergedRule):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What operations are held against: the limits, who may introspect, and what is known of the schema's fields."""
+    """What operations are held against: the limits, who may introspect, and what is known of the schema's fields.
+
+    ``suggestions`` says whether the library's rules name what may have been meant.
+    """
 
     limits: QueryLimits
     introspection: Introspection
     facts: SchemaFacts
+    suggestions: bool = False
 
 
 class Guard(SchemaExtension):
@@ -110,7 +114,7 @@ class Guard(SchemaExtension):
             document,
             (*map(_bounded, rules), MaybeNullValidationRule, OneOfInputValidationRule),
             max_errors=_MAX_ERRORS,
-            hide_suggestions=True,
+            hide_suggestions=not self._rules.suggestions,
         )
         if errors and errors[-1].message == _ABORTED:
             refusal = QueryLimitExceeded("pairs of fields with one name", "comparisons", _COMPARISONS)

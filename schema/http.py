@@ -48,6 +48,8 @@ _HEADERS: Final[Mapping[int, dict[str, str]]] = {
     429: {"Retry-After": "1"},
     503: {"Retry-After": "1"},
 }
+# What makes a GET more than a look at the address.
+_ASKING: Final = frozenset({"query", "extensions"})
 
 
 class _Refused(Exception):
@@ -107,11 +109,15 @@ class _GraphQLDoor(GraphQLController[Context, None]):
 
     async def respond(self, request: AnyRequest) -> Response[bytes]:
         """Answer one request: with GraphiQL for a browser, else with a result or the reason for having none."""
-        if wants_events(request.headers.get("accept")):
-            return await self._stream(request)
-        if wants_page(request.method, request.headers.get("accept"), "query" in request.query_params):
+        accept = request.headers.get("accept")
+        asks = not _ASKING.isdisjoint(request.query_params)
+        if self.door.graphiql is not None and wants_page(request.method, accept, asks):
             return self.door.graphiql()
-        media_type = negotiate(request.headers.get("accept"))
+        media_type = negotiate(accept)
+        if request.method == "GET" and not self.door.get_queries:
+            return _refuse(_Refused(405, "method_not_allowed", "GraphQL is asked by POST here."), media_type or JSON)
+        if wants_events(accept):
+            return await self._stream(request)
         try:
             if media_type is None:
                 raise _Refused(406, "not_acceptable", f"Answers are {GRAPHQL_RESPONSE} or {JSON}.")
@@ -204,7 +210,7 @@ def graphql_controller(door: Door) -> type[GraphQLController[Context, None]]:
         pass
 
     Controller.door = door
-    Controller.schema = build_schema(door.limits, door.introspection)
+    Controller.schema = build_schema(door.limits, door.introspection, suggestions=door.suggestions)
     return Controller
 
 

@@ -1,5 +1,6 @@
 """The schema: what it is made of and the rules that every operation runs under."""
 
+from functools import partial
 from typing import Any, Final
 
 import strawberry
@@ -90,8 +91,16 @@ class Schema(strawberry.Schema):
             log_unexpected(error, context.request_id if isinstance(context, Context) else "")
 
 
-def build_schema(limits: QueryLimits = DEFAULT_LIMITS, introspection: Introspection = Introspection.ANYONE) -> Schema:
-    """Return the schema, whose operations are held against ``limits`` before anything is done for them."""
+def build_schema(
+    limits: QueryLimits = DEFAULT_LIMITS,
+    introspection: Introspection = Introspection.ANYONE,
+    *,
+    suggestions: bool = False,
+) -> Schema:
+    """Return the schema, whose operations are held against ``limits`` before anything is done for them.
+
+    ``suggestions`` says whether errors name what may have been meant.
+    """
     handlers: list[Any] = list(refusal_handlers())
 
     def guard() -> Guard:
@@ -106,9 +115,9 @@ def build_schema(limits: QueryLimits = DEFAULT_LIMITS, introspection: Introspect
         exception_handlers=handlers,
         execution_context_class=_Execution,
         # Factories: an instance would be shared by all operations that run at the same time.
-        extensions=[guard, KnownDocuments, OwnLoaders, PresentErrors],
+        extensions=[guard, KnownDocuments, OwnLoaders, partial(PresentErrors, suggestions=suggestions)],
     )
-    rules = Rules(limits, introspection, SchemaFacts(built._schema))
+    rules = Rules(limits, introspection, SchemaFacts(built._schema), suggestions=suggestions)
     return built
 
 

@@ -108,3 +108,13 @@ def test_limits_of_queries() -> None:
     for name, text in (("STRATA_GRAPHQL_COST", "0"), ("STRATA_INTROSPECTION", "me")):
         with pytest.raises(InvalidSetting, match=name):
             Settings.from_env({name: text})
+
+
+def test_switches_of_the_graphql_door() -> None:
+    found = Settings.from_env({})
+    assert (found.graphiql, found.get_queries, found.suggestions) == (True, True, False)
+    found = Settings.from_env({"STRATA_GRAPHIQL": "off", "STRATA_GET_QUERIES": "OFF", "STRATA_SUGGESTIONS": "on"})
+    assert (found.graphiql, found.get_queries, found.suggestions) == (False, False, True)
+    for name in ("STRATA_GRAPHIQL", "STRATA_GET_QUERIES", "STRATA_SUGGESTIONS"):
+        with pytest.raises(InvalidSetting, match=name):
+            Settings.from_env({name: "yes"})
