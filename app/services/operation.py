@@ -9,6 +9,7 @@ from app.domain.audit import Action
 from app.domain.errors import Forbidden, SandboxSecretAccessDenied, TokenKindForbidden, TooManyChecks
 from app.domain.model import Actor
 from app.services import calls, idempotency, recording
+from app.services.foreground import FOREGROUND
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,7 +32,7 @@ def operation(action: Action, *, once: bool = True) -> Callable[[Operation[P, R]
         @wraps(function)
         async def run(actor: Actor, /, *args: P.args, **kwargs: P.kwargs) -> R:
             call = calls.Call(action, actor, actor.project_id)
-            with calls.begun(call):
+            with calls.begun(call), FOREGROUND.change():
                 try:
                     return await work(actor, *args, **kwargs)
                 except (Forbidden, TokenKindForbidden, SandboxSecretAccessDenied, TooManyChecks) as refusal:

@@ -9,7 +9,6 @@ from app.domain.mirroring import Lag
 from app.domain.patch import Patch, from_json
 from app.storage import changes, db
 
-CHANGES_AT_ONCE: Final = 200
 BYTES_AT_ONCE: Final = 8 * 1024 * 1024
 _FOUND_AT_ONCE: Final = 1_000
 
@@ -52,8 +51,8 @@ async def move_cursor(project_id: int, env_uuid: UUID, version: int) -> None:
     )
 
 
-async def batch_after(project_id: int, production_uuid: UUID, version: int) -> Batch:
-    """Return the first writes to production after ``version``."""
+async def batch_after(project_id: int, production_uuid: UUID, version: int, at_once: int) -> Batch:
+    """Return the first writes to production after ``version``, at most ``at_once``."""
     current = await changes.current_version(project_id)
     rows = await db.fetch(
         "SELECT version, entity_uuid, forward FROM (SELECT version, entity_uuid, forward, row_number() OVER list AS"
@@ -64,7 +63,7 @@ async def batch_after(project_id: int, production_uuid: UUID, version: int) -> B
         production_uuid,
         version,
         current,
-        CHANGES_AT_ONCE,
+        at_once,
         BYTES_AT_ONCE,
     )
     writes: dict[UUID, list[Patch]] = {}

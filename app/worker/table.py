@@ -36,7 +36,7 @@ JOBS: Final[Mapping[JobKind, Job]] = {
     JobKind.EXPIRE_PROMOTION: Job(ending.expire_promotion),
     JobKind.SWEEP_PROTECTED: Job(sweeping.sweep_project, seconds=120),
     JobKind.FIND_UNSWEPT: Job(sweeping.find_unswept),
-    JobKind.MIRROR_PRODUCTION: Job(shadow.mirror_soon, at_once=8),
+    JobKind.MIRROR_PRODUCTION: Job(shadow.mirror_soon, at_once=64),
     JobKind.MIRROR_INTO: Job(shadow.mirror_into, seconds=90),
     JobKind.FIND_UNMIRRORED: Job(shadow.find_unmirrored),
 }

@@ -485,7 +485,7 @@ async def test_an_archived_environment_is_left_alone(shop: Shop) -> None:
 
 
 async def test_many_writes_come_in_batches(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shadows, "CHANGES_AT_ONCE", 7)
+    monkeypatch.setattr(shadow, "FEW_AT_ONCE", 7)
     env = await staging(shop)
     await shop.load(None, *(page(f"p{number:03}", {"n": number}) for number in range(50)))
     monkeypatch.setattr(shadow, "LONGEST_SECONDS", 0.0)

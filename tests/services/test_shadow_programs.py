@@ -18,7 +18,6 @@ from app.services import environments, projects, promoting, shadow
 from app.services.branching import ForkOptions
 from app.services.environments import EnvironmentUpdate
 from app.services.promoting import PromoteOptions
-from app.storage import shadows
 from tests.services.invariants import check_invariants
 from tests.services.model import Leaves, exact, overlaid, overrides
 from tests.services.shop import Shop
@@ -236,5 +235,5 @@ async def test_programs(seed: int, actor: Actor) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1_000, 1_040))
 async def test_more_programs(seed: int, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shadows, "CHANGES_AT_ONCE", 1 + seed % 5)
+    monkeypatch.setattr(shadow, "FEW_AT_ONCE", 1 + seed % 5)
     await _run(seed, actor, 60)
