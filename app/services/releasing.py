@@ -26,7 +26,7 @@ from app.services.publishing import publish
 from app.services.resolution import View
 from app.services.writing import DocumentWrite, Target
 from app.storage import changes, db, entities, environments, layers, lines, releases
-from app.storage.changes import LayerWrite, Place
+from app.storage.changes import LayerWrite
 from app.storage.layers import Stack
 from app.storage.releases import NewRelease, Release, ReleasedEntity
 
@@ -176,7 +176,6 @@ async def _rollback(
     touched = await releases.entities_of(project_id, release.uuid)
     await entities.lock_many(project_id, [item.entity.uuid for item in touched])
     undone = await _merged(root, touched, resolutions)
-    returned = await _shown_by(environment, touched) if environment else {}
     target = Target(production, root, production.status)
     entry = recording.entry(project_id, Object.of(production), env_uuid=release.env_uuid)
     writes = [
@@ -186,8 +185,8 @@ async def _rollback(
     done = [ReleasedEntity(write.stack.entity, write.stack.state, write.after) for write in writes]
     new = NewRelease(project_id, uuid4(), release.env_uuid, None, release.uuid, message, actor.name)
     made = await releases.add(new, done)
-    if environment is not None and returned:
-        await _give_back(actor, environment, returned)
+    if environment is not None and environment.status is EnvStatus.LIVE and undone:
+        await _give_back(actor, environment, root, {item.stack.entity.uuid: item.stack.state for item in undone})
     await publish(
         project_id,
         EventType.GENERATION_ROLLED_BACK,
@@ -229,31 +228,18 @@ def _check(undone: Sequence[_Undone], resolutions: Sequence[DocumentResolution])
         )
 
 
-async def _shown_by(environment: Environment, touched: Sequence[ReleasedEntity]) -> dict[UUID, State]:
-    """Return what an environment that is still live shows of the documents of its release."""
-    if environment.status is not EnvStatus.LIVE:
-        return {}
-    shown: dict[UUID, State] = {}
-    for start in range(0, len(touched), writing.CHUNK):
-        uuids = [item.entity.uuid for item in touched[start : start + writing.CHUNK]]
-        stacks = await layers.stacks_of(environment.project_id, environment.head_uuid, uuids)
-        shown |= {uuid: stack.state for uuid, stack in stacks.items()}
-    return shown
-
-
-async def _give_back(actor: Actor, environment: Environment, shown: dict[UUID, State]) -> None:
-    place = Place(
-        project_id=environment.project_id,
-        env_uuid=environment.uuid,
-        generation_uuid=environment.head_uuid,
-        is_root=False,
-        origin=Origin.PROMOTION,
-        actor=actor.name,
-    )
+async def _give_back(actor: Actor, environment: Environment, root: Generation, shown: dict[UUID, State]) -> None:
+    """Let a live environment carry again what was undone: ``shown`` is what production showed of it."""
+    generation = head = await writing.head_of(environment)
+    if head.sealed:
+        # Above a checkpoint nothing would differ from what that froze, and so nothing would be carried.
+        generation = writing.child_of(root, environment, actor)
+        await writing.stand_on(generation, head)
+    place = writing.place_in(generation, actor, Origin.PROMOTION)
     uuids = list(shown)
     for start in range(0, len(uuids), writing.CHUNK):
         chunk = uuids[start : start + writing.CHUNK]
-        stacks = await layers.stacks_of(environment.project_id, environment.head_uuid, chunk)
+        stacks = await layers.stacks_of(environment.project_id, generation.uuid, chunk)
         writes = []
         for uuid in chunk:
             stack, wanted = stacks[uuid], shown[uuid]
@@ -262,4 +248,5 @@ async def _give_back(actor: Actor, environment: Environment, shown: dict[UUID, S
                 patch = canonical_layer(parent, wanted)
                 writes.append(LayerWrite(stack, patch, stack.state, wanted, base_of(patch, parent)))
         await changes.record(place, writes)
-    await environments.save(replace(lifecycle.through(environment, EnvStatus.DRAFT), traffic_weight=0))
+    draft = lifecycle.through(environment, EnvStatus.DRAFT)
+    await environments.save(replace(draft, head_uuid=generation.uuid, traffic_weight=0))

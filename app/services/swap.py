@@ -187,7 +187,7 @@ class Swap:
         generation = replace(
             writing.child_of(self.prepared.root, environment, self.actor), filter_uuid=None, replaces_version=None
         )
-        await self._stand_on(generation)
+        await writing.stand_on(generation, head)
         await environments.save(
             replace(
                 lifecycle.through(environment, EnvStatus.LIVE),
@@ -197,19 +197,13 @@ class Swap:
         )
         await generations.seal(head.project_id, head.uuid)
 
-    async def _stand_on(self, generation: Generation) -> None:
-        await generations.add(generation)
-        await protections.freeze(generation.project_id, self.prepared.head.uuid, generation.uuid)
-        version = await changes.current_version(generation.project_id)
-        await generations.set_version(generation.project_id, generation.uuid, version)
-
     async def _keep_the_rest(self) -> None:
         prepared = self.prepared
         rest = [(merge.entity.uuid, merge.rest) for merge in prepared.merges if merge.rest.changes]
         generation = writing.child_of(prepared.root, prepared.environment, self.actor)
         if prepared.head.filter_uuid is not None:
             generation = replace(generation, filter_uuid=generation.uuid)
-        await self._stand_on(generation)
+        await writing.stand_on(generation, prepared.head)
         await lines.keep_filter(prepared.head, generation)
         await write_overrides(self.actor, generation, rest)
         await generations.seal(prepared.head.project_id, prepared.head.uuid)

@@ -22,7 +22,7 @@ from app.domain.values import MISSING, State
 from app.services import protecting
 from app.services.protecting import DocumentWrite as DocumentWrite
 from app.services.publishing import publish
-from app.storage import changes, db, environments, generations
+from app.storage import changes, db, environments, generations, protections
 from app.storage.changes import LayerWrite, Place, Recorded
 from app.storage.codec import encode_document
 
@@ -202,6 +202,14 @@ def child_of(parent: Generation, environment: Environment, actor: Actor) -> Gene
         created_by=actor.name,
         replaces_version=parent.replaces_version,
     )
+
+
+async def stand_on(generation: Generation, left: Generation) -> None:
+    """Add a generation that an environment moves to from its head ``left``, what is protected there along with it."""
+    await generations.add(generation)
+    await protections.freeze(generation.project_id, left.uuid, generation.uuid)
+    version = await changes.current_version(generation.project_id)
+    await generations.set_version(generation.project_id, generation.uuid, version)
 
 
 def snapshot_of(
