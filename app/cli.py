@@ -20,7 +20,7 @@ from app.commands.keys import key
 from app.commands.protected import secrets, sweep
 from app.domain.model import Plan, Project
 from app.services import identity, operator, projects, transfer
-from app.settings import Settings
+from app.settings import Settings, read_trusted_documents
 from app.storage import migrations
 from app.storage.embedded import EmbeddedError, default_data_dir
 from schema.root import schema_text
@@ -45,11 +45,17 @@ main.add_command(sweep)
 @main.command()
 @click.option("--host", default=None, help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65_535), default=None, help="Port to listen on.  [default: 8000]")
+@click.option(
+    "--trusted-documents",
+    envvar="STRATA_TRUSTED_DOCUMENTS",
+    metavar="FILE",
+    help="JSON with GraphQL documents by id, or a manifest of Apollo's: only these run.",
+)
 @database_url_option
 @in_words
-def serve(host: str | None, port: int | None, database_url: str | None) -> None:
+def serve(host: str | None, port: int | None, trusted_documents: str | None, database_url: str | None) -> None:
     """Serve the API until stopped by Ctrl-C or SIGTERM."""
-    settings = settings_of(database_url)
+    settings = replace(settings_of(database_url), trusted_documents=read_trusted_documents(trusted_documents))
     address = host or settings.host
     listening = serving.listening_socket(address, settings.port if port is None else port)
     with serving.database(settings, own=True) as found:

@@ -66,7 +66,8 @@ def _graphiql() -> Response[bytes]:
 
 def _graphql_door(settings: Settings) -> Door:
     return Door(
-        graphiql=_graphiql if settings.graphiql else None,
+        # It writes queries of its own, of which none is on a list.
+        graphiql=_graphiql if settings.graphiql and settings.trusted_documents is None else None,
         request_id=request_id,
         environment=environment_reference,
         enter=enter_graphql,
@@ -76,4 +77,5 @@ def _graphql_door(settings: Settings) -> Door:
         introspection=settings.introspection,
         suggestions=settings.suggestions,
         get_queries=settings.get_queries,
+        trusted_documents=settings.trusted_documents,
     )

@@ -12,6 +12,7 @@ from typing import Final, NoReturn, TypeVar
 
 import structlog
 import uvicorn
+from litestar import Litestar
 
 from app.main import create_app
 from app.services import background, egress, identity, live
@@ -20,6 +21,7 @@ from app.storage import db, master_key, migrations, wakes
 from app.storage.embedded import default_data_dir, running_cluster
 from app.storage.master_key import MasterKey
 from app.worker import running
+from schema.persisted import UnfitDocuments
 
 OWNER_SECONDS: Final = 5.0
 DRAIN_SECONDS: Final = 10
@@ -159,7 +161,7 @@ def serve(settings: Settings, listening: socket.socket, found: Database, on_read
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     config = uvicorn.Config(
-        create_app(replace(settings, database_url=found.app_dsn)),
+        _application(replace(settings, database_url=found.app_dsn)),
         loop="uvloop",
         http="httptools",
         ws="websockets-sansio",
@@ -177,6 +179,13 @@ def serve(settings: Settings, listening: socket.socket, found: Database, on_read
     except SystemExit as stopped:
         if stopped.code:
             raise CannotStart("The server could not start; the lines above say why.") from None
+
+
+def _application(settings: Settings) -> Litestar:
+    try:
+        return create_app(settings)
+    except UnfitDocuments as error:
+        raise CannotStart(str(error)) from None
 
 
 def work(settings: Settings, found: Database, on_ready: Callable[[], None]) -> None:

@@ -9,6 +9,7 @@ from app.domain.client_address import Network, parse_networks
 from app.domain.egress import Allowed
 from app.domain.login_limits import LoginLimits
 from app.domain.model import Plan
+from app.domain.query_documents import parse_trusted
 from app.domain.query_limits import Introspection, QueryLimits
 from app.domain.rates import RateLimits
 from app.domain.trusted_issuer import OWN_ISSUER, TrustedIssuer
@@ -88,6 +89,9 @@ class Settings:
     get_queries: bool = True
     """``STRATA_GET_QUERIES``: ``off`` if GraphQL operations come by POST alone."""
 
+    trusted_documents: Mapping[str, str] | None = field(default=None, repr=False)
+    """``STRATA_TRUSTED_DOCUMENTS``: file with the GraphQL documents, by id, that run; all do without it."""
+
     webhook_allow: Allowed = field(default_factory=Allowed)
     """``STRATA_WEBHOOK_ALLOW``: names, addresses and networks to which webhooks may go although they are not on the
     public internet, and by plain http; separated by commas."""
@@ -118,6 +122,7 @@ class Settings:
             suggestions=_switch(env, "STRATA_SUGGESTIONS", cls.suggestions),
             graphiql=_switch(env, "STRATA_GRAPHIQL", cls.graphiql),
             get_queries=_switch(env, "STRATA_GET_QUERIES", cls.get_queries),
+            trusted_documents=read_trusted_documents(env.get("STRATA_TRUSTED_DOCUMENTS")),
             webhook_allow=_webhook_allow(env),
         )
 
@@ -153,6 +158,17 @@ def _webhook_allow(env: Mapping[str, str]) -> Allowed:
         return Allowed.parse(env.get("STRATA_WEBHOOK_ALLOW") or "")
     except ValueError as error:
         raise InvalidSetting(f"STRATA_WEBHOOK_ALLOW cannot be used: {error}.") from None
+
+
+def read_trusted_documents(file: str | None) -> Mapping[str, str] | None:
+    """Return the documents that a file lists, None without one. Raises InvalidSetting."""
+    if not file:
+        return None
+    try:
+        return parse_trusted(Path(file).expanduser().read_bytes())
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidSetting(f"The trusted documents in {file} cannot be used: {reason}.") from None
 
 
 def _worker(env: Mapping[str, str]) -> bool:

@@ -1,6 +1,6 @@
 """What the GraphQL door needs from the application around it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,7 +44,8 @@ class Door:
     ``graphiql`` answers browsers, None if nothing does; ``request_id`` gives the id under which a request is logged,
     ``environment`` the environment that it names, if any; ``enter`` lets the services know of it; at the ``till`` it is
     paid for; ``default_plan`` is for new projects, ``limits`` and ``introspection`` for operations; ``suggestions``
-    says whether errors name what may have been meant, ``get_queries`` whether operations come by GET, too.
+    says whether errors name what may have been meant, ``get_queries`` whether operations come by GET, too;
+    ``trusted_documents``, texts by id, are all that runs, where they are given.
     """
 
     graphiql: Callable[[], Response[bytes]] | None
@@ -57,3 +58,4 @@ class Door:
     introspection: Introspection = Introspection.ANYONE
     suggestions: bool = False
     get_queries: bool = True
+    trusted_documents: Mapping[str, str] | None = None

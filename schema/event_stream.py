@@ -3,17 +3,17 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from strawberry.http import GraphQLRequestData
 from strawberry.types.graphql import OperationType
 
 from app import event_stream
 from app.storage import codec
+from schema.asked import Asked
 from schema.context import Context
 from schema.results import body_of
 from schema.root import Schema
 
 
-async def streamed(schema: Schema, asked: GraphQLRequestData, context: Context) -> AsyncGenerator[bytes]:
+async def streamed(schema: Schema, asked: Asked, context: Context) -> AsyncGenerator[bytes]:
     """Yield each result as an event ``next``, then ``complete``; what cannot be done is one result with its errors."""
     yield event_stream.retry_hint()
     results = await schema.stream(

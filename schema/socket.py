@@ -7,21 +7,22 @@ to be there is checked while it lasts. Source: the protocol's text in the reposi
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import ExitStack, aclosing, suppress
-from dataclasses import dataclass
 from typing import Any, Final
 
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect, WebSocketException
 from strawberry.types.graphql import OperationType
 
-from app.domain.errors import DatabaseUnavailable, DomainError, Kind, MalformedJson
+from app.domain.errors import BadRequest, DatabaseUnavailable, DomainError, Kind, MalformedJson
 from app.domain.events import TooSlow
 from app.domain.json_text import parse_json
 from app.services import passes
 from app.services.failures import log_failure
 from app.services.passes import Pass
 from app.storage import codec
+from schema.asked import Asked, asked_of
 from schema.context import Context
+from schema.persisted import Documents
 from schema.results import body_of, errors_of, is_refused
 from schema.root import Schema
 
@@ -45,22 +46,15 @@ class Closed(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The GraphQL request of a ``subscribe`` message."""
-
-    query: str | None
-    variables: dict[str, Any] | None
-    operation_name: str | None
-    extensions: dict[str, Any] | None
-
-
 class Connection:
     """One connection, from its first message to its end."""
 
-    def __init__(self, socket: AnySocket, schema: Schema, context_of: Callable[[Pass], Context]) -> None:
+    def __init__(
+        self, socket: AnySocket, schema: Schema, documents: Documents, context_of: Callable[[Pass], Context]
+    ) -> None:
         self._socket = socket
         self._schema = schema
+        self._documents = documents
         self._context_of = context_of
         self._context: Context | None = None
         self._operations: dict[str, asyncio.Task[None]] = {}
@@ -177,8 +171,14 @@ class Connection:
             task.cancel()
 
     async def _operate(self, name: str, asked: Asked, context: Context) -> None:
+        try:
+            text = self._documents.text_of(asked, context.caller)
+        except DomainError as error:
+            self._operations.pop(name, None)
+            await self._refuse(name, error.code, error.message)
+            return
         results = await self._schema.stream(
-            asked.query,
+            text,
             variable_values=asked.variables,
             context_value=context,
             operation_name=asked.operation_name,
@@ -229,10 +229,7 @@ def _lost(error: DomainError) -> Closed:
 
 
 def _checked(asked: Mapping[str, Any]) -> Asked:
-    found = Asked(asked.get("query"), asked.get("variables"), asked.get("operationName"), asked.get("extensions"))
-    texts, objects = (found.query, found.operation_name), (found.variables, found.extensions)
-    if not all(isinstance(text, str | None) for text in texts) or not all(
-        isinstance(it, dict | None) for it in objects
-    ):
-        raise Closed(4400, "The payload of 'subscribe' is a GraphQL request")
-    return found
+    try:
+        return asked_of(asked)
+    except BadRequest:
+        raise Closed(4400, "The payload of 'subscribe' is a GraphQL request") from None
