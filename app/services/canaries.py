@@ -24,7 +24,7 @@ from app.services.operation import operation
 from app.services.publishing import publish
 from app.services.rollouts import Standing
 from app.services.stepping import Held
-from app.storage import db, environments, promotions
+from app.storage import db, environments, promotions, reviews
 from app.storage import rollouts as stored
 
 TIMEOUT: Final = "5min"
@@ -166,7 +166,7 @@ async def approve_step(actor: Actor, seen: Promotion) -> tuple[Promotion, list[C
     if request.content_hash != seen.content_hash:
         await record(rollout.environment, {"promotion_id": str(request.uuid), "held": "approvals"})
         return request, changed_since(seen.carried, request.carried)
-    await promotions.approve(request, actor.account_uuid, actor.name, _lacking(held))
+    await reviews.approve(request, actor.account_uuid, actor.name, _lacking(held))
     await jobs.enqueue(JobKind.TEND_ROLLOUT, project_id=request.project_id)
     facts: dict[str, Value] = {"promotion_id": str(request.uuid), "step": rollout.progress.step + 1}
     await publish(

@@ -14,7 +14,7 @@ from app.domain.values import MISSING, Value
 from app.services import project_settings, writing
 from app.services.carried import Prepared, bound, changed_documents
 from app.services.publishing import publish
-from app.storage import environments, lines, projects, promotions
+from app.storage import environments, lines, projects, promotions, reviews
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +84,12 @@ async def settle_status(seen: Environment, checks: Checks) -> Environment:
 
 async def editors(prepared: Prepared) -> set[UUID]:
     """Return the accounts with changes among the carried ones (semantics §11.16)."""
-    return await promotions.editors(prepared.environment.project_id, sorted({item.env_uuid for item in prepared.line}))
+    return await reviews.editors(prepared.environment.project_id, sorted({item.env_uuid for item in prepared.line}))
 
 
 async def approvers(requester: UUID, prepared: Prepared) -> set[UUID]:
     """Return the accounts that may approve what ``requester`` asked for."""
-    eligible = await promotions.eligible_approvers(prepared.environment.project_id)
+    eligible = await reviews.eligible_approvers(prepared.environment.project_id)
     return eligible - {requester} - await editors(prepared)
 
 
@@ -107,7 +107,7 @@ async def as_needed_now(request: Promotion, prepared: Prepared) -> Promotion:
     allowed = await approvers(request.account_uuid, prepared)
     gone = [given.account_uuid for given in request.approvers if given.account_uuid not in allowed]
     if gone:
-        await promotions.void_approvals(request, gone)
+        await reviews.void(request, gone)
     needed, _ = await needed_approvals(request.account_uuid, prepared)
     left = [given for given in request.approvers if given.account_uuid in allowed]
     return replace(request, approvers=left, required_approvals=max(request.required_approvals, needed))
@@ -123,7 +123,7 @@ async def carry_anew(request: Promotion, prepared: Prepared, plan: Plan) -> Prom
     if now == request.content_hash:
         return None
     if request.required_approvals:
-        await promotions.void_approvals(request)
+        await reviews.void(request)
     return await promotions.save(
         replace(request, carried=carried, content_hash=now, plan=plan, conflicts=prepared.conflicts)
     )

@@ -24,7 +24,7 @@ from app.services.ending import is_overdue
 from app.services.operation import operation
 from app.services.publishing import publish
 from app.services.swap import prepare_held
-from app.storage import db, environments, promotions
+from app.storage import db, environments, promotions, reviews
 from app.storage.promotions import Wanted
 
 MAX_REASON: Final = 2_000
@@ -153,7 +153,7 @@ async def _decide(actor: Actor, seen: Promotion) -> Decision:
         await _record(changed.promotion, environment, {"changed": len(changed.changed)})
         return changed
     if request.required_approvals:
-        await promotions.approve(request, actor.account_uuid, actor.name)
+        await reviews.approve(request, actor.account_uuid, actor.name)
         request = await promotions.save(request)
     return await _carry_out_if_enough(actor, request, prepared, locked)
 

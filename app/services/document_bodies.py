@@ -13,8 +13,9 @@ from app.domain.protected import NOTHING_PROTECTED
 from app.domain.values import MISSING
 from app.services import access, documents
 from app.services.cache import MergeCache, Merged
-from app.storage import current, layers, protections
+from app.storage import current, protections
 from app.storage.codec import encode_document
+from app.storage.stored_patch import patch_of
 
 merge_cache = MergeCache(64 * 1024 * 1024)
 
@@ -70,7 +71,7 @@ def _expected_environment(membership: Membership | None) -> str | None:
 
 
 async def _merged(found: current.Current, project_id: int, kind: str, key: str) -> Merged:
-    state = resolve(layers.patch_of(*layer) for layer in found.layers or ()) if found.in_sight else MISSING
+    state = resolve(patch_of(*layer) for layer in found.layers or ()) if found.in_sight else MISSING
     if state is MISSING:
         raise DocumentNotFound(kind, key)
     protected = NOTHING_PROTECTED

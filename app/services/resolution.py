@@ -14,9 +14,10 @@ from app.domain.policy import Operation
 from app.domain.promotion_errors import ReleaseNotFound
 from app.domain.values import MISSING, State, Value
 from app.services import access
-from app.storage import changes, generations, layers, releases
-from app.storage.changes import LayerHistory
+from app.storage import changes, generations, layer_history, layers, releases
+from app.storage.layer_history import LayerHistory
 from app.storage.layers import DocumentKey, Stack
+from app.storage.stored_patch import patch_from
 
 __all__ = ["DocumentKey", "View", "documents", "list_page", "patches_at", "view"]
 
@@ -119,7 +120,7 @@ async def wound_back(seen: View, stacks: Sequence[Stack]) -> list[Document]:
     if seen.version is None:
         return [stack.document() for stack in stacks]
     generation = seen.generation
-    later = await changes.since(
+    later = await layer_history.since(
         generation.project_id, [stack.entity.uuid for stack in stacks], generation.path, seen.version
     )
     by_entity: dict[UUID, list[LayerHistory]] = {}
@@ -130,14 +131,14 @@ async def wound_back(seen: View, stacks: Sequence[Stack]) -> list[Document]:
 
 async def patches_at(generation: Generation, stack: Stack, version: int) -> dict[UUID, Patch]:
     """Return, by generation, the layers on a path as they were at a project version, uppermost ancestor first."""
-    later = await changes.since(generation.project_id, [stack.entity.uuid], generation.path, version)
+    later = await layer_history.since(generation.project_id, [stack.entity.uuid], generation.path, version)
     values = _values(stack, later)
     return {uuid: _patch(values[uuid]) for uuid in generation.path if values.get(uuid, MISSING) is not MISSING}
 
 
 def _values(stack: Stack, later: Sequence[LayerHistory]) -> dict[UUID, State]:
     values: dict[UUID, State] = {layer.generation_uuid: changes.layer_value(layer.patch) for layer in stack.layers}
-    for history in changes.sealed(stack, later):
+    for history in layer_history.sealed(stack, later):
         value = values.get(history.generation_uuid, MISSING)
         values[history.generation_uuid] = _before(value, history)
     return values
@@ -172,7 +173,7 @@ def _patch(value: State) -> Patch:
     if not isinstance(value, dict) or not isinstance(form := value.get("form"), str):
         raise ValueError("not a layer")
     data: Value | None = value.get("data")
-    return layers.patch_from(form, data if "data" in value else MISSING)
+    return patch_from(form, data if "data" in value else MISSING)
 
 
 def _in_sight(generation: Generation, stack: Stack, values: dict[UUID, State]) -> bool:

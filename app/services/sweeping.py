@@ -18,7 +18,7 @@ from app.domain.pointer import parse_dotted
 from app.domain.protected import MARKER, Protection
 from app.domain.values import State, Value, same
 from app.services import jobs, recording, redacting
-from app.storage import codec, db, entities, layers, promotions, protections, secrets, sweeps
+from app.storage import codec, db, entities, layers, promotions, protections, secrets, sweeps, swept_copies
 from app.storage.sealed import Sealer
 from app.storage.sweeps import Sweep
 
@@ -94,7 +94,7 @@ async def _sweep_changes(seen: Sweep) -> tuple[Sweep, int]:
 
 
 async def _sweep_releases(seen: Sweep) -> tuple[Sweep, int]:
-    rows = await sweeps.releases_after(seen, _RELEASE_ROWS)
+    rows = await swept_copies.releases_after(seen, _RELEASE_ROWS)
     rewritten = 0
     for row in rows:
         sealer = Sealer(seen.project_id, row.entity_uuid)
@@ -102,7 +102,7 @@ async def _sweep_releases(seen: Sweep) -> tuple[Sweep, int]:
         if sealer.found:
             await secrets.add(seen.project_id, row.entity_uuid, row.env_uuid, sealer.found.values())
             sealed = replace(row, before=before, after=after)
-            await sweeps.rewrite_release(seen.project_id, sealed, list(sealer.found))
+            await swept_copies.rewrite_release(seen.project_id, sealed, list(sealer.found))
             rewritten += 1
     if len(rows) < _RELEASE_ROWS:
         return _next(seen, "others"), rewritten
@@ -112,16 +112,16 @@ async def _sweep_releases(seen: Sweep) -> tuple[Sweep, int]:
 async def _sweep_others(seen: Sweep) -> tuple[Sweep, int]:
     protected = await protections.everywhere(seen.project_id)
     rewritten = await promotions.mask_stored(seen.project_id, protected)
-    for key, answer in await sweeps.answers(seen.project_id):
+    for key, answer in await swept_copies.answers(seen.project_id):
         value = codec.loads(answer)
         masked = redacting.answer(value, protected)
         if not same(masked, value):
-            await sweeps.rewrite_answer(key, codec.dumps(masked))
+            await swept_copies.rewrite_answer(key, codec.dumps(masked))
             rewritten += 1
-    for uuid, filter_ in await sweeps.filters(seen.project_id):
+    for uuid, filter_ in await swept_copies.filters(seen.project_id):
         without = _without_values(filter_, protected)
         if without != filter_:
-            await sweeps.rewrite_filter(seen.project_id, uuid, without)
+            await swept_copies.rewrite_filter(seen.project_id, uuid, without)
             rewritten += 1
     return _next(seen, "end"), rewritten
 

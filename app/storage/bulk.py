@@ -14,8 +14,8 @@ from app.domain.values import Value
 from app.storage import db, shadow_promises, wakes
 from app.storage.codec import dumps, loads
 from app.storage.layer_writes import LayerWrite, Place, sealed_writes
-from app.storage.layers import stored_form
 from app.storage.lookups import entity_of
+from app.storage.stored_patch import stored_form
 
 ATTEMPTS: Final = 5
 _DOCUMENT_COLUMNS: Final = ("line", "kind", "key", "data", "fresh")

@@ -1,7 +1,7 @@
 """Changes: the append-only record of writes, made in the statement that writes the layers."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -17,10 +17,10 @@ from app.storage.layer_writes import LayerWrite as LayerWrite
 from app.storage.layer_writes import Place as Place
 from app.storage.layer_writes import layer_value as layer_value
 from app.storage.layer_writes import sealed_writes
-from app.storage.layers import Stack, stored_form
+from app.storage.layers import Stack
 from app.storage.lookups import entity_of
 from app.storage.protections import of_generation
-from app.storage.sealed import Sealer
+from app.storage.stored_patch import stored_form
 
 COLUMNS: Final = (
     "change.version, change.entity_version, change.generation_uuid, change.env_uuid, change.forward,"
@@ -279,53 +279,3 @@ async def last_touching(
         until,
     )
     return from_row(project_id, row) if row else None
-
-
-@dataclass(frozen=True, slots=True)
-class LayerHistory:
-    """What a change did to one layer: how to undo it. ``layer_reverse`` is None in production."""
-
-    entity_uuid: UUID
-    generation_uuid: UUID
-    reverse: Mapping[str, Value]
-    layer_reverse: Mapping[str, Value] | None
-
-
-async def since(
-    project_id: int, entity_uuids: Sequence[UUID], generation_uuids: Sequence[UUID], version: int
-) -> list[LayerHistory]:
-    """Return what happened to the layers of entities in generations after ``version``, newest first."""
-    rows = await db.fetch(
-        "SELECT entity_uuid, generation_uuid, reverse, layer_reverse FROM change"
-        " WHERE project_id = $1 AND entity_uuid = ANY($2::uuid[]) AND generation_uuid = ANY($3::uuid[])"
-        " AND version > $4 ORDER BY version DESC",
-        project_id,
-        entity_uuids,
-        generation_uuids,
-        version,
-    )
-    return [
-        LayerHistory(
-            row["entity_uuid"],
-            row["generation_uuid"],
-            flat(row["reverse"]),
-            flat(row["layer_reverse"]) if row["layer_reverse"] else None,
-        )
-        for row in rows
-    ]
-
-
-def sealed(stack: Stack, later: Sequence[LayerHistory]) -> Iterator[LayerHistory]:
-    """Yield what happened to a stack's layers with references in the place of protected values, as the stack has."""
-    places = stack.places
-    if not places.patterns:
-        yield from later
-        return
-    sealer = Sealer(stack.entity.project_id, stack.entity.uuid)
-    for history in later:
-        undone = history.layer_reverse
-        yield replace(
-            history,
-            reverse=sealer.flat(places, history.reverse),
-            layer_reverse=None if undone is None else sealer.layer_flat(places, undone),
-        )

@@ -10,8 +10,9 @@ from app.domain.sealing import seal, seal_base, seal_patches
 from app.domain.values import MISSING, State
 from app.storage import secrets
 from app.storage.codec import dumps, loads
-from app.storage.layers import Stack, stored_form
+from app.storage.layers import Stack
 from app.storage.sealed import Found, FreshSealer
+from app.storage.stored_patch import stored_form
 
 
 @dataclass(frozen=True, slots=True)

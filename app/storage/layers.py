@@ -8,15 +8,15 @@ from uuid import UUID
 from app.domain.carrying import NO_LAYER, LineLayer, base_of
 from app.domain.layers import resolve, version_tag
 from app.domain.model import Document, Entity, Generation
-from app.domain.patch import NOTHING, REMOVE, Patch, Replace, from_json, to_json
+from app.domain.patch import NOTHING, Patch, to_json
 from app.domain.protected import NOTHING_PROTECTED, Places, Protection, protection
 from app.domain.sealing import seal_base
 from app.domain.values import MISSING, State
 from app.storage import db
-from app.storage.codec import dumps, loads
 from app.storage.lookups import keyed
 from app.storage.protections import IN_FORCE
 from app.storage.sealed import Found, Sealer
+from app.storage.stored_patch import patch_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,31 +147,6 @@ class Stack:
 def state_of(layer: Layer | None) -> State:
     """Return what a layer with nothing above it shows."""
     return resolve([layer.patch]) if layer else MISSING
-
-
-def patch_of(form: str, data: str | None) -> Patch:
-    """Return what a stored layer says."""
-    return patch_from(form, MISSING if data is None else loads(data))
-
-
-def patch_from(form: str, data: State) -> Patch:
-    """Return what a layer says whose data is read already; a tombstone has none."""
-    if data is MISSING:
-        return REMOVE
-    if form == "whole":
-        return Replace(data)
-    if not isinstance(data, dict):
-        raise ValueError("a stored patch is no object")
-    return from_json(data)
-
-
-def stored_form(patch: Patch) -> tuple[str, str | None]:
-    """Return form and data under which a layer is stored."""
-    if not isinstance(patch, Replace):
-        return "patch", dumps(to_json(patch))
-    if patch.state is MISSING:
-        return "tombstone", None
-    return "whole", dumps(patch.state)
 
 
 # In a filtered generation a user is in sight only if the filter's generation, or one below it, has a layer of

@@ -10,9 +10,10 @@ from app.domain.patch import Patch, to_json
 from app.domain.protected import NOTHING_PROTECTED, Places, Protection
 from app.storage import db, environments, generations, protections
 from app.storage.codec import dumps
-from app.storage.layers import Layer, patch_of
+from app.storage.layers import Layer
 from app.storage.lookups import entity_of, keyed
 from app.storage.sealed import Sealer
+from app.storage.stored_patch import patch_of
 
 _NO_PLACES: Final = NOTHING_PROTECTED.of("")
 

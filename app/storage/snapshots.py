@@ -10,8 +10,9 @@ from app.domain.model import USER_KIND, Entity, Generation
 from app.domain.patch import REMOVE, Patch, Replace
 from app.domain.values import MISSING
 from app.storage import db
-from app.storage.layers import IN_SIGHT, SHOWN, Stack, group, stored_form
+from app.storage.layers import IN_SIGHT, SHOWN, Stack, group
 from app.storage.lookups import entity_of, keyed
+from app.storage.stored_patch import stored_form
 
 # One statement, so that all of it is read at one moment: what has one whole layer is copied by the database,
 # what has to be merged comes back, and under a filter what shows nothing.
