@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import httpx
 import pytest
@@ -67,19 +68,26 @@ def test_a_killed_fork_of_selected_users_is_whole_or_not_at_all(database: Databa
         whole = client.post("/api/sandbox/fork", json=body | {"env_name": "whole"})
         seconds = time.monotonic() - started
         assert (whole.status_code, whole.json()["forked_count"]) == (201, USERS + 1)
-    for share in (0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.2):
-        delay = share * seconds
-        body["env_name"] = f"killed-{share}"
+    names: list[str] = []
+    acknowledged = False
+    for share in (0.05, 0.2, 0.4, 0.6, 0.8, 0.95, 1.2, None):
         with served(settings) as server:
             client = server.client(token)
-            acknowledged = _killed_after(server, delay, lambda: client.post("/api/sandbox/fork", json=body))  # noqa: B023
-        with served(settings) as server:
-            client = server.client(token)
-            listed = client.get("/api/sandbox/environments", params={"project_id": project_id}).json()
-            found = [env for env in listed["environments"] if env["env_name"] == body["env_name"]]
-            assert found or not acknowledged
-            if found:
-                assert _count(client, project_id, "user", str(body["env_name"])) == USERS
+            if names:
+                _check_fork(client, project_id, names[-1], acknowledged=acknowledged)
+            if share is None:
+                continue
+            names.append(f"killed-{share}")
+            asked = body | {"env_name": names[-1]}
+            acknowledged = _killed_after(server, share * seconds, partial(client.post, "/api/sandbox/fork", json=asked))
+
+
+def _check_fork(client: httpx.Client, project_id: int, name: str, *, acknowledged: bool) -> None:
+    listed = client.get("/api/sandbox/environments", params={"project_id": project_id}).json()
+    found = [env for env in listed["environments"] if env["env_name"] == name]
+    assert found or not acknowledged
+    if found:
+        assert _count(client, project_id, "user", name) == USERS
 
 
 def test_a_killed_import_is_whole_or_not_at_all(database: Database) -> None:
@@ -87,11 +95,14 @@ def test_a_killed_import_is_whole_or_not_at_all(database: Database) -> None:
     with served(settings) as server:
         client, project_id = account(server)
         token = client.headers["Authorization"].removeprefix("Bearer ")
-    for number, delay in enumerate((0.1, 0.5, 1.0, 1.5, 2.0, 3.0)):
-        kind = f"row{number}"
+    delays = (0.1, 0.5, 1.0, 1.5, 2.0, 3.0)
+    acknowledged = False
+    for number in range(len(delays) + 1):
         with served(settings) as server:
             client = server.client(token)
-            acknowledged = _killed_after(server, delay, lambda: _import(client, project_id, USERS, kind))  # noqa: B023
-        with served(settings) as server:
-            count = _count(server.client(token), project_id, kind)
-            assert count == USERS if acknowledged else count in (0, USERS)
+            if number:
+                count = _count(client, project_id, f"row{number - 1}")
+                assert count == USERS if acknowledged else count in (0, USERS)
+            if number < len(delays):
+                request = partial(_import, client, project_id, USERS, f"row{number}")
+                acknowledged = _killed_after(server, delays[number], request)
