@@ -13,7 +13,9 @@ from queue import Queue
 import httpx
 
 from tests.conftest import MASTER_KEY
+from tests.processes.nursery import Child, nursery
 
+PROGRAM = "app.cli"
 STRATA = [sys.executable, "-c", "from app.cli import main; main()"]
 
 
@@ -21,7 +23,7 @@ STRATA = [sys.executable, "-c", "from app.cli import main; main()"]
 class Served:
     """A server that answers at ``url``; its clients are closed with it."""
 
-    process: subprocess.Popen[str]
+    process: Child
     url: str
     greeting: str
     opened: ExitStack
@@ -50,10 +52,9 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 @contextmanager
 def served(settings: Mapping[str, str], *arguments: str) -> Iterator[Served]:
     """Run ``strata serve`` (or other ``arguments``) on a free port; afterwards it is stopped by SIGTERM."""
-    command = [*STRATA, *(arguments or ("serve",)), "--port", "0"]
     with (
         ExitStack() as opened,
-        subprocess.Popen(command, env=environment(settings), stdout=subprocess.PIPE, text=True) as process,
+        nursery().start(PROGRAM, [*(arguments or ("serve",)), "--port", "0"], environment(settings)) as process,
     ):
         lines: Queue[str] = Queue()
         reading = threading.Thread(target=_read, args=(process, lines))
@@ -68,8 +69,8 @@ def served(settings: Mapping[str, str], *arguments: str) -> Iterator[Served]:
             reading.join()
 
 
-def _read(process: subprocess.Popen[str], lines: Queue[str]) -> None:
-    for line in process.stdout or ():
+def _read(process: Child, lines: Queue[str]) -> None:
+    for line in process.stdout:
         lines.put(line)
     lines.put("")
 

@@ -1,6 +1,5 @@
 """Repeating a request after the server died in the middle of the first, and at two servers at once."""
 
-import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,7 +13,7 @@ from tests.processes import served as processes
 from tests.processes.served import served
 from tests.processes.test_serve import account
 
-DYING = [sys.executable, "-c", "from tests.processes.dying import main; main()"]
+DYING = "tests.processes.dying"
 
 
 def _token(client: httpx.Client) -> str:
@@ -50,7 +49,7 @@ def test_a_request_repeated_after_a_crash_is_done_once(
     with served(settings) as server:
         client, project_id = account(server)
         token = _token(client)
-    monkeypatch.setattr(processes, "STRATA", DYING)
+    monkeypatch.setattr(processes, "PROGRAM", DYING)
     with served({**settings, "DIE": moment}) as server:
         with pytest.raises(httpx.TransportError):
             request(server.client(token), project_id, key)

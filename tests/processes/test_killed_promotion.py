@@ -112,7 +112,7 @@ class Scene:
 async def _killed(database: Database, scene: Scene, moment: str, request: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     key = uuid4().hex
     with monkeypatch.context() as patched:
-        patched.setattr(processes, "STRATA", DYING)
+        patched.setattr(processes, "PROGRAM", DYING)
         with served({"STRATA_DATABASE_URL": database.app_dsn, "DIE": moment}) as server:
             with pytest.raises(httpx.TransportError):
                 request(server.client(scene.token), key)
