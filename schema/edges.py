@@ -7,6 +7,8 @@ import strawberry
 if TYPE_CHECKING:
     from schema.documents import DocumentConnection, ResolvedDocument
     from schema.environments import EnvironmentNode
+    from schema.experiment_metrics import ExperimentMetrics
+    from schema.experiments import ExperimentNode
     from schema.generations import GenerationNode
     from schema.history import ChangeNode
     from schema.promotions import PromotionNode
@@ -19,3 +21,5 @@ ADocumentPage: TypeAlias = Annotated["DocumentConnection", strawberry.lazy("sche
 AChange: TypeAlias = Annotated["ChangeNode", strawberry.lazy("schema.history")]
 APromotion: TypeAlias = Annotated["PromotionNode", strawberry.lazy("schema.promotions")]
 ARelease: TypeAlias = Annotated["ReleaseNode", strawberry.lazy("schema.releases")]
+AnExperiment: TypeAlias = Annotated["ExperimentNode", strawberry.lazy("schema.experiments")]
+TheMetrics: TypeAlias = Annotated["ExperimentMetrics", strawberry.lazy("schema.experiment_metrics")]

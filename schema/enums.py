@@ -1,5 +1,8 @@
 """The closed sets of the domain as GraphQL enums."""
 
+from app.domain.bucketing import Variant
+from app.domain.experiments import ExperimentStatus
+from app.domain.ingestion import Outcome
 from app.domain.model import EntityStatus, EnvStatus, EnvType, GenerationKind, Origin, Plan, Role, Scope, Strategy
 from app.domain.plans import Limit
 from app.domain.project_settings import ApprovalMode
@@ -196,4 +199,26 @@ describe_enum(
         Side.THEIRS: "What the changes make of it.",
         Side.BASE: "What was there when the change was made.",
     },
+)
+describe_enum(
+    Variant,
+    "Variant",
+    "A side of an A/B test.",
+    {Variant.A: "The control.", Variant.B: "What is tried."},
+)
+describe_enum(
+    ExperimentStatus,
+    "ExperimentStatus",
+    "Whether an A/B test runs.",
+    {
+        ExperimentStatus.ACTIVE: "It runs: users are dealt to both sides and counted.",
+        ExperimentStatus.STOPPED: "It was stopped without a winner, by hand or because a side was archived.",
+        ExperimentStatus.COMPLETED: "It has a winner.",
+    },
+)
+describe_enum(
+    Outcome,
+    "ExperimentOutcome",
+    "What came of a user who saw a variant.",
+    {Outcome.CONVERTED: "The user did what the test hopes for."},
 )

@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 from uuid import UUID
 
+from app.domain.ab_metrics import Tally
+from app.domain.bucketing import Variant
+from app.domain.experiments import Experiment
 from app.domain.freezes import Freeze
 from app.domain.members import Invitation, Member
 from app.domain.mirroring import Lag
@@ -26,6 +29,8 @@ from app.services.resolution import DocumentKey
 from app.storage import (
     entities,
     environments,
+    experiment_counts,
+    experiments,
     freezes,
     generations,
     levels,
@@ -101,6 +106,8 @@ class Loaders:
         self.checkpoint_counts: DataLoader[Ref, int | None] = DataLoader(_checkpoint_counts)
         self.layer_counts: DataLoader[Ref, int | None] = DataLoader(_layer_counts)
         self.promotions: DataLoader[Ref, Promotion | None] = DataLoader(_promotions)
+        self.tallies: DataLoader[Ref, dict[Variant, Tally] | None] = DataLoader(_tallies)
+        self.experiments: DataLoader[Ref, Experiment | None] = DataLoader(_experiments)
         self.releases: DataLoader[Ref, Release | None] = DataLoader(_releases)
         self.checked: DataLoader[Ref, Checked] = DataLoader(self._checked)
         self.kinds: DataLoader[tuple[int, str], bool] = DataLoader(_kinds)
@@ -209,6 +216,14 @@ async def _environments(refs: list[Ref]) -> list[Environment | None]:
 
 async def _promotions(refs: list[Ref]) -> list[Promotion | None]:
     return await _by_project(refs, promotions.get_many)
+
+
+async def _experiments(refs: list[Ref]) -> list[Experiment | None]:
+    return await _by_project(refs, experiments.get_many)
+
+
+async def _tallies(refs: list[Ref]) -> list[dict[Variant, Tally] | None]:
+    return await _by_project(refs, experiment_counts.tallies)
 
 
 async def _releases(refs: list[Ref]) -> list[Release | None]:

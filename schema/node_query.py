@@ -16,6 +16,7 @@ from schema.api_keys import ApiKeyNode
 from schema.context import Context, Info
 from schema.describe import field
 from schema.environments import EnvironmentNode
+from schema.experiments import ExperimentNode
 from schema.freezes import FreezeNode
 from schema.generations import GenerationNode
 from schema.members import InvitationNode, MemberNode
@@ -88,12 +89,20 @@ async def _load(context: Context, wanted: GlobalId) -> Node | None:
         case GlobalId("Release", project_id, UUID() as uuid):
             release = await loaders.releases.load((project_id, uuid))
             return ReleaseNode.of(release) if release else None
-        case GlobalId("Freeze", project_id, UUID() as uuid):
-            freeze = await freezes.get(project_id, uuid)
-            return FreezeNode.of(freeze) if freeze else None
+        case GlobalId("Freeze" | "Experiment" as type_name, project_id, UUID() as uuid):
+            return await _of_production(context, type_name, project_id, uuid)
         case GlobalId(type_name, project_id, UUID() as uuid):
             return await _listed(context, type_name, project_id, uuid)
     return None
+
+
+async def _of_production(context: Context, type_name: str, project_id: int, uuid: UUID) -> Node | None:
+    """Return what decides on the way to production, beside promotions."""
+    if type_name == "Experiment":
+        experiment = await context.loaders.experiments.load((project_id, uuid))
+        return ExperimentNode.of(experiment) if experiment else None
+    freeze = await freezes.get(project_id, uuid)
+    return FreezeNode.of(freeze) if freeze else None
 
 
 async def _listed(context: Context, type_name: str, project_id: int, uuid: UUID) -> Node | None:

@@ -8,11 +8,11 @@ import strawberry
 
 from app.domain.audit import Filter
 from app.domain.errors import EnvironmentNotFound
-from app.domain.model import PROJECT_KIND, EnvStatus, EnvType, Generation, GenerationKind, Plan, Project, Role
-from app.domain.paging import Page, encode_cursor
-from app.domain.policy import Operation
+from app.domain.experiments import ExperimentStatus
+from app.domain.model import PROJECT_KIND, EnvStatus, EnvType, Generation, GenerationKind, Plan, Role
+from app.domain.paging import Page
 from app.domain.promotion import PromotionStatus
-from app.services import access, audit, backups, checkpoints, deciding, history, releasing
+from app.services import audit, backups, checkpoints, deciding, history, releasing
 from app.services import environments as environment_service
 from app.services import projects as service
 from app.storage import audit as entries
@@ -21,11 +21,12 @@ from app.storage.promotions import Wanted
 from schema.api_keys import ApiKeyNode
 from schema.arguments import Key, Kind
 from schema.audit import AuditNode, FilterArgument, audit_connection
-from schema.connections import FIRST, After, Connection, First, connect, size
+from schema.connections import FIRST, After, Connection, First, size
 from schema.context import Info
 from schema.describe import field
 from schema.documents import ResolvedDocument, shown_by
 from schema.environments import EnvironmentNode, environment_connection
+from schema.experiments import ExperimentNode, experiments_of
 from schema.freezes import FreezeNode
 from schema.generations import GenerationNode, snapshot_connection
 from schema.history import ChangeNode, change_connection
@@ -246,6 +247,19 @@ class ProjectNode(Node):
         return promotion_connection(page, after, count)
 
     @field
+    async def experiments(
+        self,
+        info: Info,
+        status: Annotated[
+            list[ExperimentStatus] | None, strawberry.argument(description="Only those with one of these statuses.")
+        ] = None,
+        first: First = FIRST,
+        after: After = None,
+    ) -> Connection[ExperimentNode]:
+        """Its A/B tests, newest first."""
+        return await experiments_of(info, self.project_id, status or (), first, after)
+
+    @field
     async def releases(self, info: Info, first: First = FIRST, after: After = None) -> Connection[ReleaseNode]:
         """What went to production, newest first."""
         project_id = self.project_id
@@ -261,35 +275,3 @@ class ProjectNode(Node):
             return await levels.count_snapshots(self.project_id, kind)
 
         return snapshot_connection(page.items, after, more=page.next_cursor is not None, count=count)
-
-
-@strawberry.type
-class ProjectQuery:
-    @field
-    async def project(
-        self,
-        info: Info,
-        id: Annotated[int, strawberry.argument(description="Number of the project.")],  # noqa: A002
-    ) -> ProjectNode | None:
-        """A project that the caller may read."""
-        await access.authorize(info.context.actor, id, Operation.READ)
-        return ProjectNode.of(id)
-
-    @field
-    async def projects(self, info: Info, first: First = FIRST, after: After = None) -> Connection[ProjectNode]:
-        """The projects that the caller may read, by number."""
-        actor = info.context.actor
-        page = await service.list_projects(actor, limit=size(first), cursor=after)
-        for project in page.items:
-            info.context.loaders.projects.prime(project.id, project)
-
-        async def count() -> int:
-            return len(await access.project_ids(actor))
-
-        def node(project: Project) -> ProjectNode:
-            return ProjectNode.of(project.id)
-
-        more = page.next_cursor is not None
-        return connect(
-            page.items, after, more=more, node=node, cursor=lambda project: encode_cursor(project.id), count=count
-        )

@@ -26,9 +26,10 @@ from schema.rollouts import GuardInput
 DRY_RUN_DOCUMENTS = 200
 
 
-@strawberry.input(description="What to promote, and how.")
-class PromoteInput(MutationInput):
-    env_uuid: UUID = strawberry.field(description="The environment.")
+@strawberry.input
+class PromotionInput(MutationInput):
+    """How to promote."""
+
     strategy: Strategy = strawberry.field(default=Strategy.IMMEDIATE, description="How it is to reach production.")
     rollout_steps: list[RolloutStepInput] | None = strawberry.field(
         default=None, description="Steps of the canary; left out: the environment's."
@@ -41,9 +42,6 @@ class PromoteInput(MutationInput):
     )
     resolutions: list[ResolutionInput] | None = strawberry.field(default=None, description="How to settle conflicts.")
     message: str | None = strawberry.field(default=None, description="What to say about it, at most 2,000 characters.")
-    dry_run: bool = strawberry.field(
-        default=False, description="Whether only to look: the answer is a `PromotionDryRun`, and nothing is changed."
-    )
     override_freeze: bool = strawberry.field(
         default=False, description="Whether to pass a freeze. For owners and admins."
     )
@@ -59,6 +57,14 @@ class PromoteInput(MutationInput):
             override_freeze=self.override_freeze,
             guards=None if self.guards is None else [guard.guard() for guard in self.guards],
         )
+
+
+@strawberry.input(description="What to promote, and how.")
+class PromoteInput(PromotionInput):
+    env_uuid: UUID = strawberry.field(description="The environment.")
+    dry_run: bool = strawberry.field(
+        default=False, description="Whether only to look: the answer is a `PromotionDryRun`, and nothing is changed."
+    )
 
 
 @strawberry.input(description="The request to approve: itself, or the environment that has one pending.")

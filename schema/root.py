@@ -21,6 +21,8 @@ from schema.document_mutations import DocumentMutation
 from schema.environment_mutations import EnvironmentMutation
 from schema.environments import EnvironmentQuery
 from schema.errors import PresentErrors, Refusal, log_unexpected, refusal_handlers
+from schema.experiment_mutations import ExperimentMutation
+from schema.experiments import ExperimentQuery
 from schema.field_facts import SchemaFacts
 from schema.freezes import FreezeMutation
 from schema.generations import GenerationQuery
@@ -29,7 +31,7 @@ from schema.member_mutations import MemberMutation
 from schema.node_query import NodeQuery
 from schema.operations import KnownDocuments, OwnLoaders
 from schema.project_mutations import ProjectMutation
-from schema.projects import ProjectQuery
+from schema.project_query import ProjectQuery
 from schema.promotion_mutations import PromotionMutation
 from schema.promotions import PromotionQuery
 from schema.protected import ProtectedMutation
@@ -44,7 +46,16 @@ DEFAULT_LIMITS: Final = QueryLimits()
 
 
 @strawberry.type(description="What can be asked.")
-class Query(ViewerQuery, NodeQuery, ProjectQuery, EnvironmentQuery, GenerationQuery, ComparisonQuery, PromotionQuery):
+class Query(
+    ViewerQuery,
+    NodeQuery,
+    ProjectQuery,
+    EnvironmentQuery,
+    GenerationQuery,
+    ComparisonQuery,
+    PromotionQuery,
+    ExperimentQuery,
+):
     pass
 
 
@@ -63,6 +74,7 @@ class Mutation(
     WebhookMutation,
     FreezeMutation,
     CanaryMutation,
+    ExperimentMutation,
     PromotionMutation,
     ReleaseMutation,
     ProtectedMutation,

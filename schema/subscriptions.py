@@ -11,10 +11,11 @@ import strawberry
 from app.domain.events import Event, EventType, cursor_at
 from app.domain.model import EnvStatus
 from app.domain.rollout_state import RolloutState
-from app.services import live
+from app.services import live, watching
 from schema.context import Info
 from schema.describe import describe_enum, field, present, subscription
 from schema.environments import EnvironmentNode
+from schema.experiment_metrics import ExperimentMetrics
 from schema.scalars import JSON, BigInt, shown
 
 T = TypeVar("T")
@@ -140,6 +141,18 @@ class Subscription:
         """
         async for state in _fresh(info, await live.rollout(info.context.held, env_uuid, after)):
             yield RolloutEvent.of(state)
+
+    @subscription
+    async def experiment_metrics(
+        self,
+        info: Info,
+        test_uuid: Annotated[UUID, strawberry.argument(description="UUID of the A/B test.")],
+    ) -> AsyncGenerator[ExperimentMetrics, None]:
+        """What an A/B test says: as it is now, then whenever its counts have changed, at most once a second, until it
+        has ended.
+        """
+        async for found in _fresh(info, await watching.metrics(info.context.held, test_uuid)):
+            yield ExperimentMetrics.of(found)
 
 
 async def _fresh(info: Info, source: AsyncGenerator[T, None]) -> AsyncIterator[T]:

@@ -3,11 +3,19 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from uuid import UUID
 
 from app.domain import bucketing
 from app.domain.bucketing import Variant
+from app.domain.errors import EnvironmentArchived, ValidationFailed
+from app.domain.json_text import unstorable_text
+from app.domain.model import Environment, EnvStatus
+from app.domain.names import check_label
 from app.domain.values import Value
+
+MAX_SEED: Final = 200
+MAX_REASON: Final = 2_000
 
 
 class ExperimentStatus(StrEnum):
@@ -63,7 +71,33 @@ class Experiment:
             "metric": self.metric,
             "status": self.status.value,
             "winner": self.winner.value if self.winner else None,
-            "declared": self.declared.value if self.declared else None,
             "promotion_id": str(self.promotion_uuid) if self.promotion_uuid else None,
             "reason": self.reason,
         }
+
+
+def check_sides(control: Environment, tried: Environment) -> None:
+    """Let two environments of a project be sides A and B, or raise ValidationFailed, EnvironmentArchived."""
+    if control.uuid == tried.uuid:
+        raise ValidationFailed("A test compares two environments; these are one.", field="env_b_uuid")
+    if tried.is_production:
+        raise ValidationFailed("Production may be the control, side A; side B is what is tried.", field="env_b_uuid")
+    for side in (control, tried):
+        if side.status is EnvStatus.ARCHIVED:
+            raise EnvironmentArchived(side.uuid)
+
+
+def check_design(split_pct: int, metric: str, ab_seed: str) -> None:
+    """Let the split, the metric's name and the seed of a test pass, or raise ValidationFailed."""
+    if not 0 <= split_pct <= bucketing.BUCKETS:
+        raise ValidationFailed("split_pct is the share of users on side B, 0 to 100 percent.", field="split_pct")
+    check_label(metric, "metric")
+    if not 1 <= len(ab_seed) <= MAX_SEED or unstorable_text(ab_seed):
+        raise ValidationFailed(f"A seed has 1 to {MAX_SEED} characters that can be stored.", field="ab_seed")
+
+
+def check_reason(reason: str) -> str:
+    """Return why a test is stopped, if that can be stored. Raises ValidationFailed."""
+    if not reason.strip() or len(reason) > MAX_REASON or unstorable_text(reason):
+        raise ValidationFailed(f"A reason has 1 to {MAX_REASON:,} characters that can be stored.", field="reason")
+    return reason

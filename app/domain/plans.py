@@ -144,6 +144,11 @@ def check_checkpoint(usage: Usage, head_number: int) -> None:
     check(usage.plan, Limit.GENERATION_DEPTH, current=head_number, wanted=head_number + 2)
 
 
+def check_experiment(usage: Usage) -> None:
+    """Let one more A/B test run, or raise SandboxNotAvailable, SandboxLimitExceeded."""
+    check(usage.plan, Limit.AB_TEST_COUNT, current=usage.ab_tests, wanted=usage.ab_tests + 1)
+
+
 def check_shadow_writes(usage: Usage) -> None:
     """Let one more environment have shadow writes, or raise SandboxNotAvailable."""
     check(usage.plan, Limit.SHADOW_WRITES, current=usage.shadow_writes, wanted=usage.shadow_writes + 1)

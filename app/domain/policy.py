@@ -40,6 +40,8 @@ class Operation(StrEnum):
     APPROVE = "approve"
     REPORT_HEALTH = "report_health"
     EVALUATE = "evaluate"
+    MANAGE_EXPERIMENTS = "manage_experiments"
+    RECORD_RESULTS = "record_results"
     REBASE = "rebase"
     ROLLBACK_RELEASE = "rollback_release"
     READ_MEMBERS = "read_members"
@@ -98,6 +100,8 @@ POLICY: Final[Mapping[Operation, Rule]] = {
     Operation.APPROVE: Rule(_ADMINS, Scope.PROMOTE),
     Operation.EVALUATE: Rule(_ALL, Scope.EVALUATE),
     Operation.REPORT_HEALTH: Rule(_EDITORS, Scope.WRITE, in_environment=True),
+    Operation.MANAGE_EXPERIMENTS: Rule(_EDITORS, Scope.WRITE, in_environment=True),
+    Operation.RECORD_RESULTS: Rule(_EDITORS, Scope.EVALUATE, in_environment=True),
     Operation.REBASE: Rule(_EDITORS, Scope.WRITE, in_environment=True),
     Operation.ROLLBACK_RELEASE: Rule(_EDITORS, Scope.PROMOTE, in_environment=True),
     Operation.READ_MEMBERS: Rule(_ALL, Scope.ADMIN),

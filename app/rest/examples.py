@@ -30,6 +30,8 @@ BODIES: Final[Mapping[str, Any]] = {
     "createPin": {"env_uuid": _ANCHOR},
     "revertOverrides": {"env_uuid": _ANCHOR, "paths": ["/config/payment_provider"]},
     "createBackup": {"project_id": 42, "label": "nightly"},
+    "createTest": {"env_a_uuid": _ANCHOR, "env_b_uuid": _LAYER, "split_pct": 50, "metric": "conversion_rate"},
+    "recordResults": {"user_uuid": "ada", "outcome": "converted"},
     "restoreBackup": {"project_id": 42, "backup_uuid": _CHECKPOINT},
 }
 

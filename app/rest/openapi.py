@@ -40,6 +40,7 @@ _TAGS: Final = {
     "Plans": "What the project's plan allows, and what of it is in use.",
     "Promotion": "Bringing an environment's changes to production, step by step or at once.",
     "Releases": "What went to production, compared and undone.",
+    "A/B tests": "Two environments compared by what their users do.",
     "Generations": "Promotion as existing client libraries call it.",
     "Settings": "What the project's owners decide about how it works.",
     "Events": "Following a project as it changes.",

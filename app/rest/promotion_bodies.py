@@ -77,13 +77,12 @@ class GuardBody(Body):
         return Guard(self.metric, self.threshold, self.relative)
 
 
-class PromoteRequest(Body):
-    """`instant: true` means the strategy `immediate`, `false` `blue_green`.
+class PromotionBody(Body):
+    """How to promote. `instant: true` means the strategy `immediate`, `false` `blue_green`.
 
     A path that stands alone in `paths` is one of the project document.
     """
 
-    env_uuid: UUID
     strategy: Strategy | None = None
     instant: bool | None = None
     rollout_steps: list[Any] | None = None
@@ -91,10 +90,7 @@ class PromoteRequest(Body):
     paths: list[PathsBody | str] | None = None
     resolutions: list[ResolutionBody] | None = None
     message: str | None = None
-    dry_run: bool = False
     override_freeze: bool = False
-    limit: int = 50
-    cursor: str | None = None
 
     def options(self) -> PromoteOptions:
         """Return what the service needs to know. Raises BadRequest, ValidationFailed, InvalidPath."""
@@ -115,6 +111,15 @@ class PromoteRequest(Body):
         if self.strategy not in (None, meant):
             raise BadRequest("'instant' and 'strategy' contradict each other.", path="/instant")
         return meant
+
+
+class PromoteRequest(PromotionBody, kw_only=True):
+    """What to promote, and how. With `dry_run` nothing is changed, and the answer has pages of documents."""
+
+    env_uuid: UUID
+    dry_run: bool = False
+    limit: int = 50
+    cursor: str | None = None
 
 
 def _paths(item: PathsBody | str) -> DocumentPaths:

@@ -20,6 +20,7 @@ from app.rest.context import admit, arrive
 from app.rest.documents import document_routes
 from app.rest.environments import environment_routes
 from app.rest.events import event_routes
+from app.rest.experiments import experiment_routes
 from app.rest.freezes import freeze_routes
 from app.rest.generations import generation_routes
 from app.rest.history import history_routes
@@ -68,6 +69,7 @@ def rest_routes() -> list[Router]:
             webhook_routes(),
             freeze_routes(),
             canary_routes(),
+            experiment_routes(),
             route_routes(),
         ],
         before_request=admit,

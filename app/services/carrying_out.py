@@ -11,7 +11,7 @@ from app.domain.events import EventType
 from app.domain.model import Actor, Environment, EnvStatus, Strategy
 from app.domain.promotion import Promotion, PromotionStatus
 from app.domain.values import MISSING, State, Value
-from app.services import freezes, recording, rollouts
+from app.services import experiment_ends, freezes, recording, rollouts
 from app.services.carried import Prepared
 from app.services.publishing import publish
 from app.services.swap import Swap
@@ -75,8 +75,11 @@ async def complete(
     thing = Object.of(prepared.environment)
     change: tuple[State, State] | None = (MISSING, facts) if facts else None
     entry = recording.entry(request.project_id, thing, env_uuid=request.env_uuid, change=change)
+    concluded = await experiment_ends.conclude(request)
     swap = Swap(actor, prepared, locked, request.uuid, request.message, entry)
     release = await swap.run()
+    if concluded is not None:
+        await experiment_ends.tell(concluded, EventType.EXPERIMENT_DECLARED)
     now = datetime.now(UTC)
     done = await promotions.save(
         replace(request, status=PromotionStatus.COMPLETED, release_uuid=release.uuid, approved_at=now, expires_at=None)

@@ -11,6 +11,7 @@ from app.domain.model import Environment, EnvStatus
 from app.domain.promotion import Promotion, PromotionStatus
 from app.domain.values import MISSING, State, Value
 from app.services import calls, jobs, recording
+from app.services.experiment_ends import stop_tests_of
 from app.services.publishing import publish
 from app.storage import db, environments, promotions
 
@@ -74,7 +75,8 @@ async def _publish(ended: Promotion, type_: EventType, data: dict[str, Value]) -
 
 
 async def end_requests_of(environment: Environment) -> None:
-    """End what is open of an environment, as it was until it was archived; its anchor is locked."""
+    """End what is open of an environment, as it was until it was archived, its tests too; its anchor is locked."""
+    await stop_tests_of(environment)
     request = await promotions.open_of(environment.project_id, environment.uuid)
     if request is None:
         return

@@ -77,7 +77,7 @@ async def events(
 
 
 async def _events(bearer: Pass, project_id: int, after: int | None, chosen: Wanted) -> AsyncGenerator[Event]:
-    async with _joined(bearer, project_id, after) as happening:
+    async with joined(bearer, project_id, after) as happening:
         async for event in happening:
             bearer.check(event)
             if chosen(event):
@@ -108,7 +108,7 @@ async def _rollout(bearer: Pass, environment: Environment, after: int | None) ->
     version = await changes.current_version(project_id)
     state = await _standing((await environments.get([project_id], uuid)) or environment, version)
     start = version if after is None else after
-    async with _missed(project_id, start) if is_over(state.status) else _joined(bearer, project_id, start) as happening:
+    async with _missed(project_id, start) if is_over(state.status) else joined(bearer, project_id, start) as happening:
         if after is None:
             yield state
         async for event in happening:
@@ -148,8 +148,11 @@ async def _missed(project_id: int, after: int) -> AsyncIterator[AsyncIterator[Ev
 
 
 @asynccontextmanager
-async def _joined(bearer: Pass, project_id: int, after: int | None) -> AsyncIterator[AsyncIterator[Event]]:
-    """Give what happens after a version. Raises TooManySubscribers, ResyncRequired, ServerStopping, TooSlow."""
+async def joined(bearer: Pass, project_id: int, after: int | None) -> AsyncIterator[AsyncIterator[Event]]:
+    """Give what happens after a version, or from now on.
+
+    Raises TooManySubscribers, ResyncRequired, ServerStopping, TooSlow.
+    """
     with bearer.following(project_id):
         try:
             async with opened().subscribed(project_id, after, bearer) as subscriber:

@@ -1,6 +1,6 @@
 """Promotion: checking an environment, asking for production to become it, and deciding (reference guide)."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from app.domain.errors import (
     ValidationFailed,
 )
 from app.domain.events import EventType
+from app.domain.experiment_errors import ExperimentRunning
 from app.domain.guards import Guard, check_guards
 from app.domain.model import Actor, Environment, EnvStatus, Strategy
 from app.domain.names import check_message
@@ -33,7 +34,7 @@ from app.domain.promotion import (
 from app.domain.promotion_errors import PromotionPending
 from app.domain.rollout import check_steps
 from app.domain.values import Value
-from app.services import access, project_settings
+from app.services import access, experiment_ends, project_settings
 from app.services.carried import Prepared, bound, prepare
 from app.services.carrying_out import carry_out, record, record_request, unfrozen
 from app.services.checking import Checked, as_status, check, needed_approvals, settle_status
@@ -116,16 +117,16 @@ async def validate(actor: Actor, env_uuid: UUID, project_id: int | None = None) 
     settings = await project_settings.of(seen.project_id, fresh=True)
     checked = await _validate(seen)
     if checked.checks.all_passed and settings.auto_promote_on_all_pass:
-        with suppress(Forbidden, TokenKindForbidden):
+        with suppress(Forbidden, TokenKindForbidden, ExperimentRunning):
             await access.enter(actor, seen, Operation.PROMOTE)
             await _promote(actor, seen, PromoteOptions(settings.auto_promote_strategy))
-        checked = replace(checked, environment=await _again(seen))
+        checked = replace(checked, environment=await again(seen))
     return checked
 
 
 @db.atomic(statement_timeout=TIMEOUT)
 async def _validate(seen: Environment) -> Validated:
-    seen = await _again(seen)
+    seen = await again(seen)
     if seen.status is not EnvStatus.READY:
         lifecycle.check_move(seen, EnvStatus.VALIDATING)
     prepared, _ = await prepare_held(seen, Plan(Strategy.IMMEDIATE, []))
@@ -135,7 +136,8 @@ async def _validate(seen: Environment) -> Validated:
     return Validated(after, checked.checks, checked.conflicts)
 
 
-async def _again(seen: Environment) -> Environment:
+async def again(seen: Environment) -> Environment:
+    """Return an environment as it is now. Raises EnvironmentArchived."""
     found = await environments.get([seen.project_id], seen.uuid)
     if found is None or found.status is EnvStatus.ARCHIVED:
         raise EnvironmentArchived(seen.uuid)
@@ -149,7 +151,7 @@ async def promote(actor: Actor, env_uuid: UUID, options: PromoteOptions, project
     All checks run under the lock of the swap. The answer's status says what happened: ``blocked`` with checks and
     conflicts, ``completed``, ``rolling_out``, or ``pending_approval``. Raises EnvironmentNotFound,
     EnvironmentArchived, ProductionProtected, PathNotCarried, UnknownConflict, PromotionPending, ProductionFrozen,
-    ValidationFailed.
+    ExperimentRunning, ValidationFailed.
     """
     seen = await _environment(actor, env_uuid, Operation.PROMOTE, project_id)
     return await _promote(actor, seen, options)
@@ -158,12 +160,22 @@ async def promote(actor: Actor, env_uuid: UUID, options: PromoteOptions, project
 @db.atomic(statement_timeout=TIMEOUT)
 async def _promote(actor: Actor, seen: Environment, options: PromoteOptions) -> Promotion:
     async with unfrozen(actor, seen.project_id, override=options.override_freeze):
-        return await _ask(actor, await _again(seen), options)
+        return await ask(actor, await again(seen), options)
 
 
-async def _ask(actor: Actor, seen: Environment, options: PromoteOptions) -> Promotion:
+Asked = Callable[[Promotion], Awaitable[None]]
+
+
+async def ask(actor: Actor, seen: Environment, options: PromoteOptions, asked: Asked | None = None) -> Promotion:
+    """Do what ``promote`` does, in the transaction under way and once nothing is frozen.
+
+    ``asked`` is called with a request that is not blocked, before it is carried out: with it, the environment may be
+    a side of a test that runs.
+    """
     plan = _plan(seen, options)
     prepared, locked = await prepare_held(seen, plan)
+    if asked is None:
+        await experiment_ends.check_not_running(seen)
     pending = await promotions.open_of(seen.project_id, seen.uuid)
     if pending is not None and is_overdue(pending):
         await end(pending, OVERDUE)
@@ -177,6 +189,8 @@ async def _ask(actor: Actor, seen: Environment, options: PromoteOptions) -> Prom
     if made.status is PromotionStatus.BLOCKED:
         await record_request(made, after)
         return made
+    if asked is not None:
+        await asked(made)
     return await _begin(actor, made, replace(prepared, environment=after), locked)
 
 

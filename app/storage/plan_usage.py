@@ -11,7 +11,7 @@ from app.storage import db
 # Pins and backups are generations of another kind and count nowhere (semantics §11.22).
 _USAGE: Final = """
 SELECT project.project_id, project.plan, living.environments, living.depth, living.shadow_writes,
-       living.beyond_limit, frozen.checkpoints
+       living.beyond_limit, frozen.checkpoints, tested.ab_tests
 FROM project
 CROSS JOIN LATERAL (
     SELECT count(*) AS environments, coalesce(max(head.number + (head.kind = 'checkpoint')::int), 0) AS depth,
@@ -28,6 +28,10 @@ CROSS JOIN LATERAL (
     WHERE gen.project_id = project.project_id AND gen.kind = 'checkpoint' AND NOT gen.automatic
       AND env.status <> 'archived'
 ) frozen
+CROSS JOIN LATERAL (
+    SELECT count(*) AS ab_tests FROM experiment
+    WHERE experiment.project_id = project.project_id AND experiment.status = 'active'
+) tested
 WHERE project.project_id = ANY ($1::int[])
 """
 # One lock per project and limit: a checkpoint of much data keeps its own for long, and forks need not wait for it.
@@ -43,7 +47,7 @@ async def get_many(project_ids: Sequence[int]) -> dict[int, Usage]:
             environments=row["environments"],
             depth=row["depth"],
             checkpoints=row["checkpoints"],
-            ab_tests=0,  # No table of tests yet: active ones are to be counted here.
+            ab_tests=row["ab_tests"],
             shadow_writes=row["shadow_writes"],
             beyond_limit=row["beyond_limit"],
         )

@@ -19,7 +19,7 @@ from app.domain.audit import Action
 from app.domain.policy import Operation
 from schema.nodes import GlobalId
 from schema.root import schema, schema_text
-from tests.operations.world import CALLS, PROJECT, Mutation, Rest, World
+from tests.operations.world import AB_TEST, CALLS, PROJECT, USER, Mutation, Rest, World
 
 SCHEMA = build_schema(schema_text())
 
@@ -60,6 +60,11 @@ OPERATION_OF: dict[Action, Operation] = {
     Action.UPDATE_ENVIRONMENT: Operation.UPDATE_ENVIRONMENT,
     Action.UPDATE_SETTINGS: Operation.CHANGE_SETTINGS,
     Action.WRITE_DOCUMENT: Operation.WRITE,
+    Action.CREATE_EXPERIMENT: Operation.MANAGE_EXPERIMENTS,
+    Action.RECORD_EXPOSURES: Operation.EVALUATE,
+    Action.RECORD_RESULTS: Operation.RECORD_RESULTS,
+    Action.STOP_EXPERIMENT: Operation.MANAGE_EXPERIMENTS,
+    Action.DECLARE_WINNER: Operation.PROMOTE,
     Action.CREATE_WEBHOOK: Operation.MANAGE_WEBHOOKS,
     Action.UPDATE_WEBHOOK: Operation.MANAGE_WEBHOOKS,
     Action.DELETE_WEBHOOK: Operation.MANAGE_WEBHOOKS,
@@ -135,6 +140,7 @@ class Get:
             env_uuid=world.env,
             promotion_id=world.promotion,
             release_id=world.release,
+            test_id=world.test,
             webhook_uuid=world.webhook,
         )
 
@@ -251,6 +257,7 @@ VARIABLES: dict[str, tuple[str, Callable[[World], Any]]] = {
     "env": ("UUID!", lambda world: str(world.env)),
     "promotion": ("UUID!", lambda world: str(world.promotion)),
     "release": ("UUID!", lambda world: str(world.release)),
+    "test": ("UUID!", lambda world: str(world.test)),
     "checkpoint": ("UUID!", lambda world: str(world.checkpoint)),
     "backup": ("UUID!", lambda world: str(world.backup)),
     "pin": ("UUID!", lambda world: str(world.pin)),
@@ -259,6 +266,7 @@ VARIABLES: dict[str, tuple[str, Callable[[World], Any]]] = {
     "keyId": ("ID!", lambda world: GlobalId("ApiKey", world.project.id, world.key).encode()),
     "memberId": ("ID!", lambda world: GlobalId("Member", world.project.id, world.member).encode()),
     "freezeId": ("ID!", lambda world: GlobalId("Freeze", world.project.id, world.freeze).encode()),
+    "testId": ("ID!", lambda world: GlobalId("Experiment", world.project.id, world.test).encode()),
     "webhookId": ("ID!", lambda world: GlobalId("Webhook", world.project.id, world.webhook).encode()),
     "invitationId": ("ID!", lambda world: GlobalId("Invitation", world.project.id, world.invitation).encode()),
 }
@@ -314,6 +322,10 @@ REST_READS = [
     Get("/api/sandbox/rollout", query=_env),
     Get("/api/sandbox/route", Operation.EVALUATE, query=lambda world: {**_here(world), "user_uuid": "ada"}),
     Get("/api/generations/{project_id}/settings"),
+    Get("/api/sandbox/ab-tests", query=_here),
+    Get(AB_TEST),
+    Get(f"{AB_TEST}/metrics"),
+    Get(f"{AB_TEST}/variant", Operation.EVALUATE, query=lambda _: {"user_uuid": USER}),
 ]
 
 QUERIES = [
@@ -323,6 +335,7 @@ QUERIES = [
     Ask("project", "project(id: $projectId) { name }"),
     Ask("projects", "projects { nodes { name } }", Operation.LIST_PROJECTS),
     Ask("environment", "environment(uuid: $env) { name }"),
+    Ask("experiment", "experiment(uuid: $test) { status }"),
     Ask("promotion", "promotion(uuid: $promotion) { status }"),
     Ask("generation", "generation(uuid: $checkpoint) { number }"),
     Ask("diff", "diff(a: $env, b: $checkpoint) { isEmpty }"),
@@ -331,6 +344,7 @@ QUERIES = [
 
 NODES = [
     Ask("node of a generation", "node(id: $generationId) { id }"),
+    Ask("node of a test", "node(id: $testId) { id }"),
     Ask("node of a freeze", "node(id: $freezeId) { id }"),
     Ask("node of a key", "node(id: $keyId) { id }", Operation.MANAGE_KEYS, Operation.READ),
     Ask("node of a webhook", "node(id: $webhookId) { id }", Operation.MANAGE_WEBHOOKS, Operation.READ),
@@ -358,6 +372,7 @@ WAYS = {
     "Webhook": Way("project(id: $projectId) { webhooks { %s } }", Operation.READ, Operation.MANAGE_WEBHOOKS),
     "Member": Way("project(id: $projectId) { members { %s } }", Operation.READ, Operation.READ_MEMBERS),
     "Freeze": Way("project(id: $projectId) { freezes { %s } }"),
+    "Experiment": Way("experiment(uuid: $test) { %s }"),
     "PromotionRequest": Way("promotion(uuid: $promotion) { %s }"),
     "Release": Way("project(id: $projectId) { releases { nodes { %s } } }"),
     "Invitation": Way("project(id: $projectId) { invitations { %s } }", Operation.READ, Operation.MANAGE_MEMBERS),
@@ -377,7 +392,14 @@ FIELDS = {
 }
 """Fields that are another operation than their type's ``Way``."""
 
-ARGUMENTS = {"name": '"env"', "pointer": '"/n"', "kind": '"page"', "projectId": "$projectId", "against": "$release"}
+ARGUMENTS = {
+    "userUuid": f'"{USER}"',
+    "name": '"env"',
+    "pointer": '"/n"',
+    "kind": '"page"',
+    "projectId": "$projectId",
+    "against": "$release",
+}
 """Values of arguments that a field must be given, or that say which project."""
 
 RESOLVED = {
@@ -391,6 +413,7 @@ RESOLVED = {
 
 SUBSCRIPTIONS = {
     "environmentEvents": Follow("environmentEvents", "environmentEvents(projectId: $projectId) { cursor }"),
+    "experimentMetrics": Follow("experimentMetrics", "experimentMetrics(testUuid: $test) { status }"),
     "rolloutProgress": Follow("rolloutProgress", "rolloutProgress(envUuid: $env) { cursor }"),
 }
 """The fields of ``Subscription``, by name."""

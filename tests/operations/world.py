@@ -20,6 +20,7 @@ from app.services import (
     checkpoints,
     documents,
     environments,
+    experiments,
     freezes,
     invitations,
     projects,
@@ -56,6 +57,7 @@ class World:
     waiting: UUID
     promotion: UUID
     release: UUID
+    test: UUID
     webhook: UUID
     delivery: UUID
 
@@ -88,6 +90,7 @@ class World:
             waiting,
             promotion,
             release,
+            await _test(actor, project),
             *await _webhook(actor, project),
         )
 
@@ -100,6 +103,18 @@ async def _promoted(actor: Actor, project: Project) -> tuple[UUID, UUID, UUID]:
     asked = await promoting.promote(actor, waiting.environment.uuid, PromoteOptions(Strategy.BLUE_GREEN))
     assert done.release_uuid is not None
     return waiting.environment.uuid, asked.uuid, done.release_uuid
+
+
+USER = "ada"
+"""Whoever has seen a variant of the world's A/B test."""
+
+
+async def _test(actor: Actor, project: Project) -> UUID:
+    """Return a test between production and an environment of its own."""
+    tried = await environments.fork(actor, project.id, ForkOptions("tried"))
+    made = await experiments.create(actor, experiments.Design(project.production_uuid, tried.environment.uuid))
+    await experiments.variant(actor, made.uuid, USER)
+    return made.uuid
 
 
 async def _member(project: Project) -> UUID:
@@ -159,6 +174,7 @@ class Rest:
             invitation_uuid=world.invitation,
             promotion_id=world.promotion,
             release_id=world.release,
+            test_id=world.test,
             webhook_uuid=world.webhook,
             delivery_uuid=world.delivery,
         )
@@ -337,6 +353,19 @@ REST += [
     Rest("POST", f"{WEBHOOKS}/{{webhook_uuid}}/rotate-secret", Action.ROTATE_WEBHOOK_SECRET),
     Rest("POST", f"{WEBHOOKS}/{{webhook_uuid}}/test", Action.TEST_WEBHOOK),
     Rest("POST", f"{WEBHOOKS}/{{webhook_uuid}}/deliveries/{{delivery_uuid}}/redeliver", Action.REDELIVER_WEBHOOK),
+]
+AB_TEST = "/api/sandbox/ab-test/{test_id}"
+REST += [
+    Rest(
+        "POST",
+        "/api/sandbox/ab-test",
+        Action.CREATE_EXPERIMENT,
+        lambda world: {"env_a_uuid": str(world.project.production_uuid), "env_b_uuid": str(world.env)},
+    ),
+    Rest("POST", f"{AB_TEST}/exposure", Action.RECORD_EXPOSURES, lambda _: {"user_uuid": "grace"}),
+    Rest("POST", f"{AB_TEST}/result", Action.RECORD_RESULTS, lambda _: {"user_uuid": USER, "outcome": "converted"}),
+    Rest("POST", f"{AB_TEST}/stop", Action.STOP_EXPERIMENT, lambda _: {"reason": "Enough"}),
+    Rest("POST", f"{AB_TEST}/promote", Action.DECLARE_WINNER, lambda _: {"winner": "B"}),
 ]
 # Without a token there is nobody whose key it could be, and none outlives the token that it came with.
 UNKEYED = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh", "logout")}
@@ -567,8 +596,44 @@ MUTATIONS += [
     ),
 ]
 
+MUTATIONS += [
+    Mutation(
+        "createExperiment",
+        Action.CREATE_EXPERIMENT,
+        lambda world: {"envAUuid": str(world.project.production_uuid), "envBUuid": str(world.env)},
+        "experiment { uuid envA { name } envB { name } metrics { mismatch { alarm } } }",
+    ),
+    Mutation(
+        "recordExposures",
+        Action.RECORD_EXPOSURES,
+        lambda world: {"testUuid": str(world.test), "exposures": [{"userUuid": "grace"}]},
+        "accepted refused { code }",
+    ),
+    Mutation(
+        "recordResults",
+        Action.RECORD_RESULTS,
+        lambda world: {"testUuid": str(world.test), "results": [{"userUuid": USER, "outcome": "CONVERTED"}]},
+        "accepted refused { code }",
+    ),
+    Mutation(
+        "stopExperiment",
+        Action.STOP_EXPERIMENT,
+        lambda world: {"testUuid": str(world.test)},
+        "experiment { status reason }",
+    ),
+    Mutation(
+        "declareWinner",
+        Action.DECLARE_WINNER,
+        lambda world: {"testUuid": str(world.test), "winner": "B"},
+        "experiment { winner } promotion { status }",
+    ),
+]
+
 Call = Rest | Mutation
 CALLS: list[Call] = [*REST, *MUTATIONS]
+
+COUNTED = frozenset({Action.RECORD_EXPOSURES, Action.RECORD_RESULTS})
+"""What comes in by the thousand and is counted, exactly, but neither on the trail nor an event."""
 
 
 def is_done(answer: httpx.Response) -> bool:

@@ -13,9 +13,11 @@ import pytest
 
 import app.services
 from app.domain import policy
+from app.domain.bucketing import Variant
 from app.domain.egress import Allowed
 from app.domain.errors import DomainError, Forbidden, NotFound, ProjectNotFound, TokenKindForbidden
 from app.domain.guards import Side
+from app.domain.ingestion import Told
 from app.domain.members import Membership
 from app.domain.model import Actor, Project, Role, Scope, Strategy
 from app.domain.policy import POLICY, Operation
@@ -26,9 +28,11 @@ from app.services import (
     backups,
     canaries,
     checkpoints,
+    declaring,
     documents,
     egress,
     environments,
+    experiments,
     freezes,
     history,
     invitations,
@@ -42,6 +46,7 @@ from app.services import (
 )
 from app.services.branching import ForkOptions
 from app.services.environments import EnvironmentUpdate
+from app.services.experiments import Design
 from app.services.members import MemberChange
 from app.services.promoting import PromoteOptions
 from app.services.webhooks import WebhookChange
@@ -52,8 +57,8 @@ from tests.services.shop import Shop
 Function = Callable[..., Awaitable[object]]
 
 INSIDE = set(
-    "access branching cache calls carried carrying_out checking failures idempotency identity operation operator"
-    " project_settings protecting publishing recording resolution roster swap tokens writing".split()
+    "access branching cache calls carried carrying_out checking experiment_ends failures idempotency identity operation"
+    " operator project_settings protecting publishing recording resolution roster swap tokens writing".split()
 )
 """Modules that services are made of; they are called by who was let in already, or by who asks to be let in."""
 
@@ -72,6 +77,8 @@ CALLED_INSIDE = {
     "freezes.record_passing",
     "stepping.finish",
     "canaries.approve_step",
+    "experiments.find",
+    "promoting.ask",
 }
 
 READS = (
@@ -81,6 +88,7 @@ READS = (
     " environments.get environments.list_environments history.blame history.list_changes plan_limits.usage"
     " projects.get transfer.export_documents tree.generation tree.tree deciding.get deciding.list_promotions"
     " rollouts.get"
+    " experiments.get experiments.list_experiments experiments.metrics"
     " deciding.open_of deciding.timeline promoting.dry_run releasing.compare releasing.documents releasing.get"
     " releasing.list_releases"
 ).split()
@@ -122,6 +130,12 @@ OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
     "notifying.notify": Operation.VALIDATE,
     "routing.explicit": Operation.EVALUATE,
     "routing.known": Operation.EVALUATE,
+    "experiments.create": Operation.MANAGE_EXPERIMENTS,
+    "experiments.stop": Operation.MANAGE_EXPERIMENTS,
+    "experiments.variant": Operation.EVALUATE,
+    "ingesting.record_exposures": Operation.EVALUATE,
+    "ingesting.record_results": Operation.RECORD_RESULTS,
+    "declaring.declare": Operation.PROMOTE,
     "canaries.abort": Operation.PROMOTE,
     "canaries.advance": Operation.PROMOTE,
     "canaries.report": Operation.REPORT_HEALTH,
@@ -182,6 +196,8 @@ class Place:
     release_uuid: UUID
     webhook_uuid: UUID
     delivery_uuid: UUID
+    test_uuid: UUID
+    tried_uuid: UUID
 
     def arguments(self, function: Function, project_id: int | None) -> dict[str, object]:
         """Return what ``function`` needs; a parameter that is not known here fails."""
@@ -219,6 +235,11 @@ class Place:
             "key_uuid": self.key_uuid,
             "freeze_uuid": self.freeze_uuid,
             "reason": "reason",
+            "test_uuid": self.test_uuid,
+            "design": Design(self.env_uuid, self.tried_uuid),
+            "user": "ada",
+            "items": [Told("ada")],
+            "winner": Variant.B,
             "webhook_uuid": self.webhook_uuid,
             "delivery_uuid": self.delivery_uuid,
             "url": "http://127.0.0.1:9/",
@@ -243,7 +264,7 @@ class Place:
 
     @staticmethod
     def _options(function: Function) -> object:
-        if function.__module__ == promoting.__name__:
+        if function.__module__ in (promoting.__name__, declaring.__name__):
             return PromoteOptions()
         return ForkOptions(f"fork-{uuid4()}")
 
@@ -294,7 +315,16 @@ async def place(shop: Shop, make_actor: MakeActor, monkeypatch: pytest.MonkeyPat
         released.release_uuid or released.uuid,
         hook,
         (await webhooks.test(shop.actor, shop.project_id, hook)).uuid,
+        *await _test(shop),
     )
+
+
+async def _test(shop: Shop) -> tuple[UUID, UUID]:
+    """Return a test with a user, and its side B."""
+    tried = await shop.fork("tried")
+    made = await experiments.create(shop.actor, Design(shop.production, tried))
+    await experiments.variant(shop.actor, made.uuid, "ada")
+    return made.uuid, tried
 
 
 def _tomorrow() -> datetime:
