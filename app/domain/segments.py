@@ -1,107 +1,101 @@
-"""Targeting rules: the operators of the reference guide, evaluated in memory (semantics §6)."""
+"""Segments: users of a project that match rules (semantics §6, §11.25, reference guide "Targeting Segments")."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from enum import StrEnum
+from functools import cached_property
 from typing import Final
+from uuid import UUID
 
-from app.domain.errors import FieldProtected, ValidationFailed
-from app.domain.pointer import Path, format_dotted, parse_dotted
-from app.domain.protected import Places
-from app.domain.values import MISSING, State, Value, lookup, same
+from app.domain.errors import DomainError, ValidationFailed
+from app.domain.pointer import Path, format_pointer
+from app.domain.rules import Condition, Group, Operator, Rule, check_unprotected, matches, parse_rules
+from app.domain.values import State, Value, lookup
 
-MAX_RULES: Final = 100
+__all__ = [
+    "Condition",
+    "Group",
+    "Operator",
+    "Rule",
+    "Segment",
+    "check_unprotected",
+    "matches",
+    "parse_rules",
+    "segments_of",
+]
 
-
-class Operator(StrEnum):
-    EQ = "eq"
-    NEQ = "neq"
-    IN = "in"
-    NOT_IN = "not_in"
-    GT = "gt"
-    LT = "lt"
-    CONTAINS = "contains"
-
-
-def _number(value: State) -> int | Decimal | None:
-    return value if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
-
-
-def _is_in(found: State, value: Value) -> bool:
-    return isinstance(value, list) and any(same(found, item) for item in value)
+SEGMENTS: Final[Path] = ("config", "segments")
+"""Where the project document has its segments."""
 
 
-def _greater(found: State, value: Value) -> bool:
-    left, right = _number(found), _number(value)
-    return left is not None and right is not None and left > right
+@dataclass(frozen=True)
+class Segment:
+    """Users that match all of some rules. ``created_at`` is an ISO 8601 time, or None where nobody noted it."""
+
+    segment_id: UUID
+    name: str
+    rules: tuple[Rule, ...]
+    created_at: str | None = None
+
+    def matches(self, user_document: State) -> bool:
+        """Return whether a user is in it. Who evaluates it asks ``check_unprotected`` first."""
+        return matches(self.rules, user_document)
+
+    @cached_property
+    def rules_json(self) -> list[Value]:
+        """The rules as they are written."""
+        return [rule.to_json() for rule in self.rules]
+
+    def to_json(self) -> dict[str, Value]:
+        """Return it as the project document holds it."""
+        noted: dict[str, Value] = {} if self.created_at is None else {"created_at": self.created_at}
+        return {"segment_id": str(self.segment_id), "name": self.name, "rules": self.rules_json, **noted}
 
 
-def _less(found: State, value: Value) -> bool:
-    left, right = _number(found), _number(value)
-    return left is not None and right is not None and left < right
+def segments_of(project_document: State) -> dict[UUID, Segment]:
+    """Return the segments of a project document, without entries that are none."""
+    found: dict[UUID, Segment] = {}
+    for index, entry in enumerate(_entries(project_document)):
+        try:
+            segment = parse_segment(entry, (*SEGMENTS, str(index)))
+        except DomainError:
+            continue
+        found.setdefault(segment.segment_id, segment)
+    return found
 
 
-def _contains(found: State, value: Value) -> bool:
-    if isinstance(found, str):
-        return isinstance(value, str) and value in found
-    return isinstance(found, list) and any(same(item, value) for item in found)
+def _entries(document: State) -> list[Value]:
+    entries = lookup(document, SEGMENTS)
+    return entries if isinstance(entries, list) else []
 
 
-OPERATORS: Final[Mapping[str, Callable[[State, Value], bool]]] = {
-    Operator.EQ: same,
-    Operator.NEQ: lambda found, value: not same(found, value),
-    Operator.IN: _is_in,
-    Operator.NOT_IN: lambda found, value: not _is_in(found, value),
-    Operator.GT: _greater,
-    Operator.LT: _less,
-    Operator.CONTAINS: _contains,
-}
+def parse_segment(entry: Value, at: Path) -> Segment:
+    """Return the segment of an entry of ``config.segments``. Raises ValidationFailed, ``path`` the pointer to it."""
+    if not isinstance(entry, dict):
+        raise ValidationFailed("A segment is an object.", path=format_pointer(at))
+    if unknown := sorted(set(entry) - {"segment_id", "name", "rules", "created_at"}):
+        raise ValidationFailed("A segment has no such member.", path=format_pointer((*at, unknown[0]))[:200])
+    created_at = entry.get("created_at")
+    if created_at is not None and not isinstance(created_at, str):
+        raise ValidationFailed("'created_at' is a time as text.", path=format_pointer((*at, "created_at")))
+    return Segment(
+        _uuid(entry.get("segment_id"), (*at, "segment_id")),
+        check_name(entry.get("name"), format_pointer((*at, "name"))),
+        parse_rules(entry.get("rules"), (*at, "rules")),
+        created_at,
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One condition. A missing field makes a positive operator false, ``neq`` and ``not_in`` true."""
-
-    path: Path
-    op: str
-    value: Value
-
-    @classmethod
-    def parse(cls, position: int, rule: Value) -> "Rule":
-        """Return the rule of ``{"field", "op", "value"}``. Raises ValidationFailed with its position."""
-        if not isinstance(rule, dict) or set(rule) != {"field", "op", "value"}:
-            raise ValidationFailed(f"Rule {position} must be an object of 'field', 'op' and 'value'.", rule=position)
-        field, op, value = rule["field"], rule["op"], rule["value"]
-        if not isinstance(field, str) or not field:
-            raise ValidationFailed(f"The 'field' of rule {position} must be a dotted path.", rule=position)
-        if not isinstance(op, str) or op not in OPERATORS:
-            raise ValidationFailed(f"The 'op' of rule {position} must be one of {', '.join(OPERATORS)}.", rule=position)
-        if op in ("in", "not_in") and not isinstance(value, list):
-            raise ValidationFailed(f"The 'value' of rule {position} must be an array for {op!r}.", rule=position)
-        if op in ("gt", "lt") and _number(value) is None:
-            raise ValidationFailed(f"The 'value' of rule {position} must be a number for {op!r}.", rule=position)
-        return cls(parse_dotted(field), op, value)
-
-    @classmethod
-    def parse_all(cls, rules: Sequence[Value]) -> list["Rule"]:
-        """Return all rules. Raises ValidationFailed."""
-        if len(rules) > MAX_RULES:
-            raise ValidationFailed(f"There can be at most {MAX_RULES} rules.", count=len(rules))
-        return [cls.parse(position, rule) for position, rule in enumerate(rules)]
-
-    def holds(self, document: State) -> bool:
-        """Return whether ``document`` satisfies the rule; types never coerce."""
-        return OPERATORS[self.op](lookup(document, self.path), self.value)
+def _uuid(value: Value, at: Path) -> UUID:
+    try:
+        uuid = UUID(value) if isinstance(value, str) and len(value) == 36 else None
+    except ValueError:
+        uuid = None
+    if uuid is None:
+        raise ValidationFailed("'segment_id' is a UUID.", path=format_pointer(at))
+    return uuid
 
 
-def check_unprotected(rules: Iterable[Rule], places: Places) -> None:
-    """Raise FieldProtected for a rule on a protected field, or on a part of one."""
-    for rule in rules:
-        if places.covering(rule.path):
-            raise FieldProtected(format_dotted(rule.path))
-
-
-def matches(rules: Iterable[Rule], document: State) -> bool:
-    """Return whether ``document`` satisfies every rule."""
-    return document is not MISSING and all(rule.holds(document) for rule in rules)
+def check_name(name: Value, at: str = "/name") -> str:
+    """Return the name of a segment. Raises ValidationFailed."""
+    if not isinstance(name, str) or not 1 <= len(name) <= 200 or not name.isprintable():
+        raise ValidationFailed("A segment's name has 1 to 200 characters that can be seen.", path=at)
+    return name

@@ -20,7 +20,7 @@ from app.domain.patch import NOTHING, to_json
 from app.domain.pointer import Path, format_pointer
 from app.domain.policy import Operation
 from app.domain.protected import Places
-from app.domain.segments import Rule, check_unprotected, matches
+from app.domain.segments import check_unprotected, matches, parse_rules
 from app.domain.values import MISSING, State, Value, lookup, same
 from app.domain.values import put as put_value
 from app.services import access, protecting, recording, resolution, writing
@@ -79,7 +79,7 @@ async def list_documents(
     seen = await resolution.view(actor, project_id, env, at)
     names.check_kind(kind)
     check_limit(limit)
-    wanted = Rule.parse_all(rules or ())
+    wanted = parse_rules(list(rules or ()), ("filter",))
     if wanted:
         check_unprotected(wanted, (await protections.of(project_id, seen.generation.uuid)).of(kind))
     after = (kind, str(decode_cursor(cursor, str)[0])) if cursor else None

@@ -30,7 +30,7 @@ from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.plans import Limit
 from app.domain.policy import Operation
 from app.domain.rollout import check_steps
-from app.domain.segments import Rule, check_unprotected, matches
+from app.domain.segments import Rule, check_unprotected, matches, parse_rules
 from app.domain.values import MISSING, Missing, State, Value
 from app.services import access, calls, jobs, plan_limits, recording, resolution, writing
 from app.services.branching import Fork, ForkOptions, branch, lock_source
@@ -117,7 +117,8 @@ async def _fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
     reference = str(options.parent_env_uuid) if options.parent_env_uuid else PRODUCTION_NAME
     seen = await access.environment_in_context(actor, project_id, reference, Operation.FORK)
     if options.user_rules is not None:
-        view, rules = View(seen, await writing.head_of(seen)), Rule.parse_all(options.user_rules)
+        view = View(seen, await writing.head_of(seen))
+        rules = _parsed(options.user_rules)
         check_unprotected(rules, (await protections.of(project_id, view.generation.uuid)).of(USER_KIND))
         options = replace(options, user_uuids=await _matching_users(view, rules))
     usage = await plan_limits.hold(project_id, Limit.ENVIRONMENT_COUNT)
@@ -130,7 +131,7 @@ async def _fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
 
 def _check_filter(options: ForkOptions) -> None:
     if options.user_rules is not None:
-        Rule.parse_all(options.user_rules)
+        _parsed(options.user_rules)
     if options.user_uuids is not None:
         if options.user_rules is not None:
             raise ValidationFailed("A filter has rules or names users, not both.", field="user_filter")
@@ -138,6 +139,10 @@ def _check_filter(options: ForkOptions) -> None:
             raise ValidationFailed(f"A filter names at most {MAX_USERS:,} users.", field="user_filter")
         for key in options.user_uuids:
             check_key(USER_KIND, key)
+
+
+def _parsed(rules: Sequence[Value]) -> tuple[Rule, ...]:
+    return parse_rules(list(rules), ("user_filter", "rules"))
 
 
 async def _matching_users(seen: View, rules: Sequence[Rule]) -> list[str]:

@@ -19,7 +19,8 @@ from app.domain.policy import Operation
 from app.domain.protected import Protection
 from app.domain.references import reference
 from app.domain.sealing import absorb, kept_apart, with_references
-from app.domain.segments import Rule, check_unprotected
+from app.domain.segments import check_unprotected, segments_of
+from app.domain.targeting import check_targeting
 from app.domain.values import MISSING, State, Value, lookup, put, same
 from app.services import access, jobs
 from app.storage import protections, secrets
@@ -28,7 +29,6 @@ from app.storage.layers import Stack
 from app.storage.sealed import Found, FreshSealer
 
 LIST: Final[Path] = ("config", "protected_fields")
-_SEGMENTS: Final[Path] = ("config", "segments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ async def absorbed(
     if stack.entity.kind == PROJECT_KIND:
         lists = await _lists(actor, environment, stack, wanted)
         stack = stack.under(stack.protection.with_(globs_of(wanted)))
+        check_targeting(stack.state, wanted)
         _check_segments(stack.protection, stack.state, wanted)
     if not stack.protection.active:
         return DocumentWrite(stack, wanted, (), lists)
@@ -138,21 +139,10 @@ def _checked_glob(pointer: str, item: Value) -> str:
 
 def _check_segments(protection: Protection, before: State, wanted: State) -> None:
     """Raise FieldProtected for a new rule on a protected field; an old one is refused where it is evaluated."""
-    known = list(_rules(before))
-    for rule in _rules(wanted):
-        if rule not in known and isinstance(rule.get("field"), str):
-            check_unprotected(
-                [Rule.parse(0, {"value": [], "op": "in", "field": rule["field"]})], protection.of(USER_KIND)
-            )
-
-
-def _rules(document: State) -> list[dict[str, Value]]:
-    segments = lookup(document, _SEGMENTS)
-    found: list[dict[str, Value]] = []
-    for segment in segments if isinstance(segments, list) else ():
-        rules = segment.get("rules") if isinstance(segment, dict) else None
-        found += [rule for rule in rules if isinstance(rule, dict)] if isinstance(rules, list) else []
-    return found
+    known = segments_of(before)
+    for uuid, segment in segments_of(wanted).items():
+        if uuid not in known or known[uuid].rules != segment.rules:
+            check_unprotected(segment.rules, protection.of(USER_KIND))
 
 
 def settled(origin: Origin, writes: Sequence[DocumentWrite]) -> list[DocumentWrite]:
