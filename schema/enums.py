@@ -1,12 +1,15 @@
 """The closed sets of the domain as GraphQL enums."""
 
 from app.domain.bucketing import Variant
+from app.domain.evaluation import ErrorCode
+from app.domain.evaluation import Reason as FlagReason
 from app.domain.experiments import ExperimentStatus
 from app.domain.ingestion import Outcome
 from app.domain.model import EntityStatus, EnvStatus, EnvType, GenerationKind, Origin, Plan, Role, Scope, Strategy
 from app.domain.plans import Limit
 from app.domain.project_settings import ApprovalMode
 from app.domain.promotion import PromotionStatus
+from app.domain.routing import Reason as RouteReason
 from app.domain.segments import Operator
 from app.domain.three_way import Side
 from app.domain.webhooks import DeliveryStatus, DisabledReason
@@ -221,4 +224,41 @@ describe_enum(
     "ExperimentOutcome",
     "What came of a user who saw a variant.",
     {Outcome.CONVERTED: "The user did what the test hopes for."},
+)
+describe_enum(
+    RouteReason,
+    "RouteReason",
+    "Why an environment serves a user: the first of these that holds.",
+    {
+        RouteReason.EXPLICIT: "The request itself names it.",
+        RouteReason.EXPERIMENT: "It is the user's side of the oldest A/B test that runs.",
+        RouteReason.CANARY: "It rolls out, and the user's bucket is below its weight.",
+        RouteReason.SEGMENT: "It is there for a segment that the user is in.",
+        RouteReason.PRODUCTION: "Nothing else holds.",
+    },
+)
+describe_enum(
+    FlagReason,
+    "FlagReason",
+    "Why a flag has its value, in OpenFeature's words.",
+    {
+        FlagReason.STATIC: "It has one value for everybody.",
+        FlagReason.DEFAULT: "None of its rules holds.",
+        FlagReason.TARGETING_MATCH: "The user matches a rule.",
+        FlagReason.SPLIT: "The user matches a rule that deals by buckets.",
+        FlagReason.DISABLED: "It is disabled: the client takes the default of its own code.",
+        FlagReason.ERROR: "It cannot be evaluated.",
+    },
+)
+describe_enum(
+    ErrorCode,
+    "FlagErrorCode",
+    "Why a flag has no value, in OpenFeature's words.",
+    {
+        ErrorCode.FLAG_NOT_FOUND: "There is no such flag, and no such leaf.",
+        ErrorCode.PARSE_ERROR: "The flag cannot be read.",
+        ErrorCode.TARGETING_KEY_MISSING: "The flag deals by buckets, and the context names no user.",
+        ErrorCode.INVALID_CONTEXT: "The context cannot be one.",
+        ErrorCode.GENERAL: "Something else; see the details.",
+    },
 )

@@ -23,7 +23,9 @@ from schema.environments import EnvironmentQuery
 from schema.errors import PresentErrors, Refusal, log_unexpected, refusal_handlers
 from schema.experiment_mutations import ExperimentMutation
 from schema.experiments import ExperimentQuery
+from schema.explain import ExplainQuery
 from schema.field_facts import SchemaFacts
+from schema.flags import FlagQuery
 from schema.freezes import FreezeMutation
 from schema.generations import GenerationQuery
 from schema.guard import Guard, Rules
@@ -55,6 +57,8 @@ class Query(
     ComparisonQuery,
     PromotionQuery,
     ExperimentQuery,
+    FlagQuery,
+    ExplainQuery,
 ):
     pass
 

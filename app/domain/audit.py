@@ -97,7 +97,6 @@ class Door(StrEnum):
 
     REST = "rest"
     GRAPHQL = "graphql"
-    DASHBOARD = "dashboard"
     COMMAND_LINE = "command_line"
     WORKER = "worker"
 

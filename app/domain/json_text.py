@@ -46,7 +46,8 @@ def _object(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
     return document
 
 
-def _number(text: str) -> int | Decimal:
+def exact_number(text: str) -> int | Decimal:
+    """Return the number of a JSON text that has a point or an exponent. Raises ValueError beyond the limits."""
     try:
         number = Decimal(text)
     except InvalidOperation:
@@ -60,7 +61,7 @@ def _constant(name: str) -> NoReturn:
     raise _Refused(f"{name} is no JSON value")
 
 
-_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_float=_number, parse_constant=_constant, strict=True)
+_decoder = json.JSONDecoder(object_pairs_hook=_object, parse_float=exact_number, parse_constant=_constant, strict=True)
 
 
 def parse_json(raw: bytes | str) -> Value:

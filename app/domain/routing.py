@@ -1,13 +1,19 @@
 """Which environment serves a user, and why (semantics §4, §6; ``rest.md``, route)."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from app.domain.bucketing import Variant
 from app.domain.canary import bucket
-from app.domain.errors import ValidationFailed
+from app.domain.errors import FieldProtected, ValidationFailed
+from app.domain.experiments import Experiment
 from app.domain.json_text import unstorable_text
+from app.domain.protected import Places
+from app.domain.segments import Segment, check_unprotected
+from app.domain.values import State
 
 MAX_USER: Final = 256
 
@@ -45,6 +51,28 @@ class Assigned:
     place: Place
     test_uuid: UUID
     variant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A test that runs, and where its sides are."""
+
+    experiment: Experiment
+    a: Place
+    b: Place
+
+    def assigned(self, user: str) -> Assigned:
+        """Return the side that ``user`` is dealt to."""
+        variant = self.experiment.variant_of(user)
+        return Assigned(self.a if variant is Variant.A else self.b, self.experiment.uuid, variant.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """An environment for the users of some segments."""
+
+    place: Place
+    segments: tuple[Segment, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +114,28 @@ def route(
     if segment is not None:
         return Route(segment.place, Reason.SEGMENT, number, segment=segment)
     return Route(production, Reason.PRODUCTION, number)
+
+
+def matched(reserved: Sequence[Reserved], user_document: State) -> Matched | None:
+    """Return the first environment that is there for a segment which the user is in, by its stored document."""
+    for environment in reserved:
+        for segment in environment.segments:
+            if segment.matches(user_document):
+                return Matched(environment.place, segment.segment_id)
+    return None
+
+
+def usable(segments: Mapping[UUID, Segment], places: Places) -> dict[UUID, Segment]:
+    """Return the segments without those that ask for protected fields, which route nobody."""
+    return {uuid: segment for uuid, segment in segments.items() if _asks_openly(segment, places)}
+
+
+def _asks_openly(segment: Segment, places: Places) -> bool:
+    try:
+        check_unprotected(segment.rules, places)
+    except FieldProtected:
+        return False
+    return True
 
 
 def check_user(user: str) -> str:

@@ -52,9 +52,9 @@ _CODES: Final[Mapping[int, tuple[str, str]]] = {
 INTERNAL_ERROR: Final = "Something went wrong on our side. Tell us the request id, and we can find out what."
 
 
-def refusal(request: Request[Any, Any, Any], error: DomainError) -> Response[bytes]:
-    """Answer a refusal of the catalogue."""
-    fields = error.fields
+def refusal(request: Request[Any, Any, Any], error: DomainError, **more: object) -> Response[bytes]:
+    """Answer a refusal of the catalogue; ``more`` is for clients that look elsewhere, too."""
+    fields = {**error.fields, **more}
     wait = {"Retry-After": str(fields["retry_after"])} if "retry_after" in fields else None
     if isinstance(error, SandboxLimitExceeded):
         # Clients in the field look for it there as well (semantics §8).

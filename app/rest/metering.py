@@ -34,6 +34,11 @@ async def admit_caller(request: StrictRequest, authorization: str | None) -> Act
     return actor
 
 
+async def admit_known(request: StrictRequest, actor: Actor) -> None:
+    """Let who is known already pay. Raises RateLimited, TooManyAtOnce."""
+    await _admit(request, actor)
+
+
 async def admit_anyone(request: StrictRequest) -> None:
     """Let the client's address pay. Raises RateLimited."""
     await _admit(request, None)

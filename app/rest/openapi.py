@@ -38,6 +38,7 @@ _TAGS: Final = {
     "Backups": "Whole snapshots of production.",
     "Tree and differences": "The tree of generations, and what differs between two states.",
     "Plans": "What the project's plan allows, and what of it is in use.",
+    "Flags": "What a user gets, for every OpenFeature SDK (Remote Evaluation Protocol 0.3), and why.",
     "Promotion": "Bringing an environment's changes to production, step by step or at once.",
     "Releases": "What went to production, compared and undone.",
     "A/B tests": "Two environments compared by what their users do.",

@@ -110,7 +110,8 @@ def _shown(found: Snapshot, way: Route, user: str) -> dict[str, Value]:
 
 
 def _tag(found: Snapshot, way: Route) -> bytes:
-    key = (way.reason, way.place.env_uuid)
+    test, segment = way.experiment, way.segment
+    key = (way.reason, way.place.env_uuid, test.variant if test else segment.segment_id if segment else None)
     tag = found.tags.get(key)
     if tag is None:
         # All that an answer says, but for the user, which the address says.
@@ -157,7 +158,7 @@ async def _unchanged(request: StrictRequest) -> Unchanged | None:
         return None
     project_id, user, known = asked
     found = await routing.known(request.actor, project_id)
-    tag = _tag(found, routing.routed(found, user))
+    tag = _tag(found, await routing.way(found, project_id, user))
     return Unchanged(tag) if tag == known else None
 
 
@@ -212,7 +213,7 @@ async def get_route(
     user, named = check_user(user_uuid), environment_reference(request)
     found = await routing.known(actor, project)
     place = await routing.explicit(actor, project, named) if named is not None else None
-    way = routing.routed(found, user, place)
+    way = await routing.way(found, project, user, place)
     version = _tag(found, way).decode().strip('"')
     return DocumentResponse(encode(_shown(found, way, user)), version, if_none_match)
 

@@ -21,12 +21,14 @@ from app.rest.documents import document_routes
 from app.rest.environments import environment_routes
 from app.rest.events import event_routes
 from app.rest.experiments import experiment_routes
+from app.rest.explain import explain_routes
 from app.rest.freezes import freeze_routes
 from app.rest.generations import generation_routes
 from app.rest.history import history_routes
 from app.rest.limits import limit_routes
 from app.rest.members import member_routes
 from app.rest.metering import releasing
+from app.rest.ofrep import admit_evaluation, ofrep_routes
 from app.rest.operations import ApiOperation, with_key
 from app.rest.parameters import actor_of, address_of, environment_of, moment, place, settings_of
 from app.rest.preconditions import expected_version
@@ -71,6 +73,7 @@ def rest_routes() -> list[Router]:
             canary_routes(),
             experiment_routes(),
             route_routes(),
+            explain_routes(),
         ],
         before_request=admit,
         security=[{"bearer": []}],
@@ -79,7 +82,8 @@ def rest_routes() -> list[Router]:
         if not handler.http_methods <= SAFE_METHODS:
             handler.after_request = say_replayed
             handler.operation_class = with_key(handler.operation_class)
-    return [public, own, guarded]
+    flags = _door([ofrep_routes()], before_request=admit_evaluation, security=[{"bearer": []}])
+    return [public, own, flags, guarded]
 
 
 def _door(routers: list[Router], **options: Any) -> Router:

@@ -16,7 +16,7 @@ from typing import Final
 
 from app.domain.errors import DatabaseUnavailable
 from app.domain.events import Event, ResyncRequired, TooManySubscribers, TooSlow
-from app.services import routing
+from app.services import evaluation, routing
 from app.services.failures import log_failure
 from app.storage import changes, events
 from app.storage.listening import Listener
@@ -224,13 +224,16 @@ class Bus:
                 self._idle.set()
 
     def _wake(self, project_id: int) -> None:
-        routing.stale(project_id)
+        routing.kept.stale(project_id)
+        evaluation.kept.stale(project_id)
         channel = self._channels.get(project_id)
         if channel is not None:
             channel.wake()
 
     def _wake_all(self) -> None:
-        routing.all_stale()
+        routing.kept.all_stale()
+        evaluation.kept.all_stale()
+        evaluation.named.all_stale()
         for channel in self._channels.values():
             channel.wake()
 

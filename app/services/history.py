@@ -5,9 +5,10 @@ from uuid import UUID
 
 from app.domain import names
 from app.domain.errors import DocumentNotFound
+from app.domain.explaining import touches
 from app.domain.model import PROJECT_KIND, Actor, Change, Entity, Generation
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
-from app.domain.patch import Patch, Replace
+from app.domain.patch import Patch
 from app.domain.pointer import Path, format_pointer
 from app.domain.policy import Operation
 from app.domain.values import MISSING, lookup
@@ -90,18 +91,8 @@ async def _last_touching(
 ) -> Change | None:
     pointer = format_pointer(path)
     for uuid in reversed(generation.path):
-        if uuid in patches and _touches(patches[uuid], path):
+        if uuid in patches and touches(patches[uuid], path):
             found = await changes.last_touching(generation.project_id, entity.uuid, uuid, pointer, until)
             if found is not None:
                 return found
     return None
-
-
-def _touches(patch: Patch, path: Path) -> bool:
-    for key in path:
-        if isinstance(patch, Replace):
-            return True
-        if key not in patch:
-            return False
-        patch = patch[key]
-    return isinstance(patch, Replace) or bool(patch)

@@ -67,7 +67,7 @@ async def events(
     """
     await access.authorize(bearer.actor, project_id, Operation.READ)
     opened()
-    version = None if after is None else await _known(project_id, after)
+    version = None if after is None else await known_version(project_id, after)
     wanted = frozenset(types)
 
     def chosen(event: Event) -> bool:
@@ -84,7 +84,8 @@ async def _events(bearer: Pass, project_id: int, after: int | None, chosen: Want
                 yield event
 
 
-async def _known(project_id: int, after: str) -> int:
+async def known_version(project_id: int, after: str) -> int:
+    """Return the version that a cursor means. Raises BadRequest, ResyncRequired if the project is not that far yet."""
     version = version_of(project_id, after)
     if version > await changes.current_version(project_id):
         raise ResyncRequired
@@ -98,7 +99,7 @@ async def rollout(bearer: Pass, env_uuid: UUID, after: str | None = None) -> Asy
     and raising, as ``events``; EnvironmentNotFound too.
     """
     environment = await access.environment_by_uuid(bearer.actor, env_uuid, Operation.READ)
-    version = None if after is None else await _known(environment.project_id, after)
+    version = None if after is None else await known_version(environment.project_id, after)
     return _rollout(bearer, environment, version)
 
 

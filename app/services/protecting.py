@@ -71,7 +71,7 @@ async def absorbed(
     if stack.entity.kind == PROJECT_KIND:
         lists = await _lists(actor, environment, stack, wanted)
         stack = stack.under(stack.protection.with_(globs_of(wanted)))
-        check_targeting(stack.state, wanted)
+        check_targeting(stack.state, wanted, stack.protection.of(USER_KIND))
         _check_segments(stack.protection, stack.state, wanted)
     if not stack.protection.active:
         return DocumentWrite(stack, wanted, (), lists)

@@ -3,10 +3,7 @@
 A weight that follows the clock needs no news: it is worked out from the plan as time goes on.
 """
 
-import asyncio
 import time
-from collections import OrderedDict
-from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -18,16 +15,12 @@ from app.domain.errors import ProjectNotFound
 from app.domain.guards import Outcome
 from app.domain.model import Actor
 from app.domain.policy import Operation
-from app.domain.routing import Canary, Place, Reason, Route, check_user, route
-from app.services import access
+from app.domain.routing import Canary, Place, Reason, Route, check_user, matched, route
+from app.services import access, known_users
+from app.services.kept import TRUSTED_SECONDS, Kept
 from app.storage import freezes, routes
 from app.storage.routes import RollingOut, Routes
 
-TRUSTED_SECONDS: Final = 1.0
-# Read anew from then on, but still trusted: no request waits for the reading.
-AHEAD_SECONDS: Final = 0.4
-# News that come one upon the other are read together.
-_TOGETHER_SECONDS: Final = 0.05
 MAX_REMEMBERED: Final = 10_000
 
 
@@ -45,7 +38,7 @@ class Snapshot:
     canary: Canary | None = None
     next_step_at: datetime | None = None
     good_until: float = field(default=0.0)
-    tags: dict[tuple[Reason, UUID], bytes] = field(default_factory=dict)
+    tags: dict[tuple[Reason, UUID, str | UUID | None], bytes] = field(default_factory=dict)
 
     @property
     def production(self) -> Place:
@@ -77,79 +70,28 @@ class Snapshot:
         return canary.position(plan, progress, now, self.freezes)
 
 
-@dataclass(slots=True)
-class _Entry:
-    snapshot: Snapshot | None = None
-    reading: "asyncio.Task[None] | None" = None
-    # When the snapshot is to be read anew at the latest.
-    due: float = 0.0
-
-
-_entries: OrderedDict[int, _Entry] = OrderedDict()
-
-
-def stale(project_id: int) -> None:
-    """Read the project anew when it is asked for next; for whoever hears of news."""
-    entry = _entries.get(project_id)
-    if entry is not None and entry.snapshot is not None:
-        entry.due = min(entry.due, entry.snapshot.read_at + _TOGETHER_SECONDS)
-
-
-def all_stale() -> None:
-    """Read every project anew; for whoever may have missed news."""
-    for project_id in _entries:
-        stale(project_id)
-
-
-async def snapshot(project_id: int) -> Snapshot:
-    """Return what decides where the project's users go, no older than a second. Raises ProjectNotFound."""
-    now = time.monotonic()
-    entry = _entries.get(project_id)
-    if entry is None:
-        entry = _entries[project_id] = _Entry()
-        if len(_entries) > MAX_REMEMBERED:
-            _entries.popitem(last=False)
-    known = entry.snapshot
-    if known is not None:
-        if now < entry.due:
-            return known.at(now)
-        if now - known.read_at < TRUSTED_SECONDS:
-            _begin_reading(project_id, entry)
-            return known.at(now)
-    return await _newer(project_id, entry, now - TRUSTED_SECONDS)
-
-
-async def _newer(project_id: int, entry: _Entry, needed: float) -> Snapshot:
-    while entry.snapshot is None or entry.snapshot.read_at < needed:
-        await asyncio.shield(_begin_reading(project_id, entry))
-    return entry.snapshot.at(time.monotonic())
-
-
-def _begin_reading(project_id: int, entry: _Entry) -> "asyncio.Task[None]":
-    if entry.reading is None or entry.reading.done():
-        # Beside the caller's transaction, in which its statements would see an older moment.
-        entry.reading = asyncio.get_running_loop().create_task(_read(project_id, entry), context=Context())
-        entry.reading.add_done_callback(_seen)
-    return entry.reading
-
-
-async def _read(project_id: int, entry: _Entry) -> None:
+async def read(project_id: int) -> Snapshot:
+    """Return what decides where the project's users go, as it is now. Raises ProjectNotFound."""
     began = time.monotonic()
     found = await routes.get(project_id)
     if found is None:
-        _entries.pop(project_id, None)
         raise ProjectNotFound
     spans: list[Span] = []
     if found.rolling_out is not None:
         spans = [canary.span_of(freeze) for freeze in await freezes.since(project_id, found.rolling_out.since)]
-    entry.snapshot = Snapshot(found, spans, began)
-    entry.due = began + AHEAD_SECONDS
+    return Snapshot(found, spans, began)
 
 
-def _seen(task: "asyncio.Task[None]") -> None:
-    # A failed reading that nobody waited for is no loss: whoever needs it will read again.
-    if not task.cancelled():
-        task.exception()
+async def _renewed(project_id: int, _: Snapshot | None) -> Snapshot:
+    return await read(project_id)
+
+
+kept: Final[Kept[int, Snapshot]] = Kept(_renewed, MAX_REMEMBERED)
+
+
+async def snapshot(project_id: int) -> Snapshot:
+    """Return what decides where the project's users go, no older than a second. Raises ProjectNotFound."""
+    return (await kept.get(project_id)).at(time.monotonic())
 
 
 async def known(actor: Actor, project_id: int) -> Snapshot:
@@ -170,9 +112,17 @@ async def explicit(actor: Actor, project_id: int, env: str | None) -> Place | No
     return Place(environment.uuid, environment.name)
 
 
-def routed(found: Snapshot, user: str, named: Place | None = None) -> Route:
-    """Return where a user goes."""
-    return route(user, found.production, explicit=named, canary=found.canary)
+async def way(found: Snapshot, project_id: int, user: str, named: Place | None = None) -> Route:
+    """Return where a user goes; a user's document is read only where nothing but segments is left to decide."""
+    share = found.canary
+    trial = found.routes.trial
+    assigned = None if trial is None else trial.assigned(user)
+    gone = route(user, found.production, explicit=named, experiment=assigned, canary=share)
+    if gone.reason is not Reason.PRODUCTION or not found.routes.reserved:
+        return gone
+    head_uuid = found.routes.heads[found.production.env_uuid]
+    document = await known_users.stored(project_id, head_uuid, user, found.routes.version)
+    return route(user, found.production, canary=share, segment=matched(found.routes.reserved, document))
 
 
 async def env_for_reading(actor: Actor, project_id: int, env: str | None, user: str | None) -> str | None:
@@ -190,5 +140,5 @@ async def env_for_reading(actor: Actor, project_id: int, env: str | None, user: 
     found = await snapshot(project_id)
     if not found.routes.auto_route:
         return None
-    way = routed(found, user)
-    return None if way.reason is Reason.PRODUCTION else str(way.place.env_uuid)
+    gone = await way(found, project_id, user)
+    return None if gone.reason is Reason.PRODUCTION else str(gone.place.env_uuid)

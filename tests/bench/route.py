@@ -61,9 +61,9 @@ def _serve(dsn: str, listening: socket.socket, size: int) -> None:
     serving.Server(config, lambda: None).run(sockets=[listening])
 
 
-def requests_per_second(url: str, *headers: str) -> float:
-    """Return what wrk measures for one address; every answer has to be 200 or 304."""
-    options = [option for header in headers for option in ("-H", header)]
+def requests_per_second(url: str, *headers: str, script: str | None = None) -> float:
+    """Return what wrk measures for one address; every answer has to be 200 or 304. ``script`` is one of wrk's."""
+    options = [option for header in headers for option in ("-H", header)] + (["-s", script] if script else [])
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", *options, url]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = re.search(r"Requests/sec:\s+([\d.]+)", said)
@@ -89,7 +89,7 @@ def _measure(url: str, path: str, token: str) -> tuple[float, float, float]:
     return medians[0], medians[1], statistics.median(ratios)
 
 
-def _wait_for(url: str) -> None:
+def wait_for(url: str) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         with suppress(httpx.TransportError):
@@ -107,7 +107,7 @@ def main() -> None:
         server = multiprocessing.get_context("fork").Process(target=_serve, args=(cluster.app_dsn, listening, 400))
         server.start()
         try:
-            _wait_for(url + "/bare")
+            wait_for(url + "/bare")
             path = f"/api/sandbox/route?project_id={project.id}&user_uuid=c1a2f7b0-1d0f-4b53-a3a5-2f0f3c0d7e15"
             for name, credential in (("API key", key), ("user's token", token)):
                 bare, route, ratio = _measure(url, path, credential)

@@ -150,22 +150,23 @@ class Get:
 
 @dataclass(frozen=True)
 class Post:
-    """A route that changes something beside projects."""
+    """A route that changes something beside projects, or that reads and takes a body."""
 
     route: str
     operation: Operation
     changes: bool = True
     through: Operation | None = None
+    query: Callable[[World], Mapping[str, Any]] = lambda _: {}
 
     @property
     def name(self) -> str:
         return f"POST {self.route}"
 
     def says(self, world: World) -> str:
-        return self.route
+        return f"{self.route} {json.dumps(dict(self.query(world)))}"
 
     async def send(self, world: World) -> httpx.Response:
-        return await world.client.post(self.route)
+        return await world.client.post(self.route.format(key="flag"), params=dict(self.query(world)))
 
 
 @dataclass(frozen=True)
@@ -280,7 +281,7 @@ def _env(world: World) -> dict[str, Any]:
     return {"env_uuid": str(world.env)}
 
 
-REST_READS = [
+REST_READS: list[Get | Post] = [
     Get("/api/generations/{project_id}"),
     Get("/api/generations/{project_id}/status"),
     Get("/api/generations/{project_id}/queue"),
@@ -321,6 +322,10 @@ REST_READS = [
     Get("/api/sandbox/canary", query=_env),
     Get("/api/sandbox/rollout", query=_env),
     Get("/api/sandbox/route", Operation.EVALUATE, query=lambda world: {**_here(world), "user_uuid": "ada"}),
+    Get("/api/sandbox/explain", query=lambda world: {**_here(world), "user_uuid": "ada", "path": "/n"}),
+    Post("/ofrep/v1/evaluate/flags", Operation.EVALUATE, changes=False, query=_here),
+    Post("/ofrep/v1/evaluate/flags/{key}", Operation.EVALUATE, changes=False, query=_here),
+    Get("/ofrep/v1/events", Operation.EVALUATE, query=_here),
     Get("/api/generations/{project_id}/settings"),
     Get("/api/sandbox/ab-tests", query=_here),
     Get(AB_TEST),
@@ -339,6 +344,10 @@ QUERIES = [
     Ask("promotion", "promotion(uuid: $promotion) { status }"),
     Ask("generation", "generation(uuid: $checkpoint) { number }"),
     Ask("diff", "diff(a: $env, b: $checkpoint) { isEmpty }"),
+    Ask("route", 'route(projectId: $projectId, userUuid: "ada") { reason }', Operation.EVALUATE),
+    Ask("evaluateFlag", 'evaluateFlag(projectId: $projectId, key: "/n") { version }', Operation.EVALUATE),
+    Ask("evaluateFlags", "evaluateFlags(projectId: $projectId) { version }", Operation.EVALUATE),
+    Ask("explain", 'explain(projectId: $projectId, userUuid: "ada", pointer: "/n") { reason }'),
 ]
 """The fields of ``Query``, by name."""
 
@@ -434,6 +443,10 @@ OF_LIVING = {
 
 IN_CONTEXT = {
     "GET /api/sandbox/route",
+    "GET /api/sandbox/explain",
+    "POST /ofrep/v1/evaluate/flags",
+    "POST /ofrep/v1/evaluate/flags/{key}",
+    *("route", "explain", "evaluateFlag", "evaluateFlags"),
     *(f"{method} {PROJECT}/data" for method in ("GET", "PUT", "PATCH")),
     *(f"{method} {PROJECT}/entities/{{kind}}/{{key}}" for method in ("GET", "PUT", "PATCH", "DELETE")),
     f"GET {PROJECT}/entities/{{kind}}",

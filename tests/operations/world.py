@@ -65,6 +65,7 @@ class World:
     async def made(cls, client: httpx.AsyncClient, actor: Actor, project: Project) -> "World":
         """Make the project's environment, with an override; a checkpoint, a backup, a key, a member, invitations."""
         await documents.put(actor, project.id, None, "page", "a", {"n": 0})
+        await documents.merge(actor, project.id, None, "project", "project", {"flag": True})
         fork = await environments.fork(actor, project.id, ForkOptions("env"))
         await documents.put(actor, project.id, "env", "page", "a", {"n": 1})
         await documents.merge(actor, project.id, "env", "project", "project", PROTECTED)

@@ -32,7 +32,7 @@ async def shop(actor: Actor, project: Project) -> Shop:
 async def forgotten() -> AsyncIterator[None]:
     """What a test has read is no concern of the next."""
     yield
-    routing._entries.clear()
+    routing.kept.clear()
 
 
 async def ask(client: httpx.AsyncClient, project: Project, user: str = "ada", **headers: str) -> httpx.Response:
@@ -162,7 +162,7 @@ async def test_news_are_read_before_the_second_is_over(shop: Shop, project: Proj
     await routing.snapshot(project.id)
     rolling = await Rolling.started(shop)
     await asyncio.sleep(0.06)
-    routing.stale(project.id)
+    routing.kept.stale(project.id)
     await routing.snapshot(project.id)
     await asyncio.sleep(0.1)
     found = await routing.snapshot(project.id)

@@ -16,6 +16,7 @@ from app.domain import policy
 from app.domain.bucketing import Variant
 from app.domain.egress import Allowed
 from app.domain.errors import DomainError, Forbidden, NotFound, ProjectNotFound, TokenKindForbidden
+from app.domain.evaluation import Context
 from app.domain.guards import Side
 from app.domain.ingestion import Told
 from app.domain.members import Membership
@@ -129,6 +130,10 @@ OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
     "deciding.reject": Operation.PROMOTE,
     "notifying.notify": Operation.VALIDATE,
     "routing.explicit": Operation.EVALUATE,
+    "evaluation.every": Operation.EVALUATE,
+    "evaluation.one": Operation.EVALUATE,
+    "evaluation.snapshot": Operation.EVALUATE,
+    "explaining.explain": Operation.READ,
     "routing.known": Operation.EVALUATE,
     "experiments.create": Operation.MANAGE_EXPERIMENTS,
     "experiments.stop": Operation.MANAGE_EXPERIMENTS,
@@ -243,6 +248,7 @@ class Place:
             "webhook_uuid": self.webhook_uuid,
             "delivery_uuid": self.delivery_uuid,
             "url": "http://127.0.0.1:9/",
+            "context": Context("ada"),
         }
         if function.__module__ in (canaries.__name__, rollouts.__name__):
             known["env_uuid"] = self.rolling_uuid
