@@ -63,13 +63,13 @@ class ResultInput:
 @strawberry.input(description="Users who have seen their variants.")
 class RecordExposuresInput(MutationInput):
     test_uuid: UUID = strawberry.field(description="UUID of the test.")
-    exposures: list[ExposureInput] = strawberry.field(description="1 to 1,000 of them.")
+    exposures: list[ExposureInput] = strawberry.field(description="1 to 250 of them; REST takes up to 1,000.")
 
 
 @strawberry.input(description="Users who have converted.")
 class RecordResultsInput(MutationInput):
     test_uuid: UUID = strawberry.field(description="UUID of the test.")
-    results: list[ResultInput] = strawberry.field(description="1 to 1,000 of them.")
+    results: list[ResultInput] = strawberry.field(description="1 to 250 of them; REST takes up to 1,000.")
 
 
 @strawberry.input(description="The A/B test to stop.")

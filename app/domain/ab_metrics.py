@@ -91,7 +91,8 @@ def metrics(
     """Return all that the counts say.
 
     ``effect_pct`` asks how many users show a relative change of the rate by so many percent; the rate is A's, unless
-    ``baseline_pct`` is given. Raises ValidationFailed for what no number of users shows.
+    ``baseline_pct`` is given; no answer while A's rate allows none. Raises ValidationFailed for what no number of
+    users can show.
     """
     conversion = _conversion(a, b)
     reported = _values(a, b, a.valued, b.valued)
@@ -145,14 +146,14 @@ def _certain(interval: Interval) -> Advice:
     return Advice(winner, f"{winner.value} is better with 95 percent certainty, however often it was looked at.")
 
 
-def _needed(experiment: Experiment, a: Tally, effect_pct: float, baseline_pct: float | None) -> SampleSize:
+def _needed(experiment: Experiment, a: Tally, effect_pct: float, baseline_pct: float | None) -> SampleSize | None:
     observed = a.converted / a.exposed if a.exposed else 0.0
     baseline = observed if baseline_pct is None else baseline_pct / PERCENT
     found = ab_stats.sample_size(baseline, effect_pct / PERCENT, experiment.split_pct)
-    if found is None:
+    if found is None and (baseline_pct is not None or not effect_pct):
         raise ValidationFailed(
             "A sample size needs an effect other than 0, users on both sides, and a rate above 0 and below 100 percent"
-            " before the effect and at most 100 with it; give baseline_pct where nobody has converted yet.",
+            " before the effect and at most 100 with it.",
             field="effect_pct",
         )
     return found

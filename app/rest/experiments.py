@@ -10,7 +10,6 @@ from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from app.domain.experiments import ExperimentStatus
-from app.domain.json_text import parse_json
 from app.domain.promotion import PromotionStatus
 from app.domain.rates import RateClass
 from app.rest.body import read_body
@@ -165,10 +164,7 @@ async def stop_test(
     test_id: FromPath[UUID], request: StrictRequest, actor: Caller, project_id: ImpliedProjectId = None
 ) -> TestAnswer:
     """Stop an A/B test without a winner. Nothing is counted any more; users keep their variants."""
-    raw = await request.body()
-    if raw.strip():
-        request.expect_media_type((JSON,))
-    data = read_body(parse_json(raw), StopRequest) if raw.strip() else StopRequest()
+    data = read_body(await request.members((JSON,)), StopRequest)
     return TestAnswer.of(await experiments.stop(actor, test_id, data.reason, project_id))
 
 

@@ -60,6 +60,10 @@ class StrictRequest(Request[Actor, Any, Any]):
         self.expect_media_type(accepted)
         return await self.json()
 
+    async def members(self, accepted: Collection[str]) -> Value:
+        """Return the body's value as ``value`` does, an empty object where there is no body."""
+        return await self.value(accepted) if (await super().body()).strip() else {}
+
     @property
     def media_type(self) -> str:
         """The body's media type in lower case, or ``""``. Raises UnsupportedMediaType for an encoded body."""

@@ -95,6 +95,7 @@ def test_sample_sizes_take_the_rate_so_far_unless_told_otherwise() -> None:
     assert needed is not None
     assert needed == metrics(running(), Tally(), Tally(), effect_pct=20, baseline_pct=10).needed
     assert metrics(running(), a, b).needed is None
-    for effect, baseline, counts in ((0, None, a), (20, None, Tally()), (20, 90, a), (20, 0, a), (-200, 10, a)):
+    assert metrics(running(), Tally(), b, effect_pct=20).needed is None
+    for effect, baseline, counts in ((0, None, a), (0, None, Tally()), (20, 90, a), (20, 0, a), (-200, 10, a)):
         with pytest.raises(ValidationFailed):
             metrics(running(), counts, b, effect_pct=effect, baseline_pct=baseline)
