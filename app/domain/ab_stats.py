@@ -26,6 +26,11 @@ def _special() -> Any:
     return import_module("scipy.special")
 
 
+def load() -> None:
+    """Load the library, for whoever will soon need it and does not want to wait then."""
+    _special()
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """``count`` users, the mean of what was measured of each, and its variance among them."""

@@ -5,9 +5,10 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from uuid import UUID, uuid4
 
-from app.domain import ab_metrics, plans
+from app.domain import ab_metrics, ab_stats, plans
 from app.domain.ab_metrics import Metrics, Tally
 from app.domain.audit import Action
 from app.domain.bucketing import Variant
@@ -62,7 +63,14 @@ async def find(actor: Actor, test_uuid: UUID, project_id: int | None, op: Operat
     if found is None:
         raise ExperimentNotFound
     await access.authorize(actor, found.project_id, op, found.env_b_uuid)
+    _prepare_statistics()
     return found
+
+
+@cache
+def _prepare_statistics() -> None:
+    # Whoever has tests will ask for metrics: the first answer need not wait for the library.
+    asyncio.get_running_loop().run_in_executor(None, ab_stats.load)
 
 
 async def get(actor: Actor, test_uuid: UUID, project_id: int | None = None) -> Experiment:

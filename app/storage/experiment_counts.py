@@ -71,15 +71,17 @@ async def expose(experiment: Experiment, users: Sequence[UserTold]) -> set[str]:
     return {row["user_uuid"] for row in rows}
 
 
-# The lock keeps a user from going to quarantine until the result is committed, or has it wait until that is done.
+# Users are looked up one by one, for whatever else the planner may think of reads the whole test. The lock keeps a
+# user from going to quarantine until the result is committed, or has it wait until that is done.
 _CONVERT: Final = f"""
 WITH given AS (
     SELECT * FROM unnest($3::text[], $4::text[], $5::numeric[], $6::int[]) AS given (user_uuid, variant, value, times)
 ), known AS (
-    SELECT given.*, exposure.quarantined FROM given
-    JOIN experiment_exposure exposure
-        ON exposure.project_id = $1 AND exposure.test_uuid = $2 AND exposure.user_uuid = given.user_uuid
-    ORDER BY given.user_uuid COLLATE "C" FOR SHARE OF exposure
+    SELECT given.*, exposure.quarantined FROM (SELECT * FROM given ORDER BY user_uuid COLLATE "C") given
+    CROSS JOIN LATERAL (
+        SELECT quarantined FROM experiment_exposure
+        WHERE project_id = $1 AND test_uuid = $2 AND user_uuid = given.user_uuid LIMIT 1 FOR SHARE
+    ) exposure
 ), inserted AS (
     INSERT INTO experiment_result (project_id, test_uuid, user_uuid, value)
     SELECT $1, $2, user_uuid, value FROM known
@@ -144,7 +146,10 @@ INSERT INTO experiment_tally AS tally
 SELECT $1, $2, {_SHARD}, exposure.variant, -count(*), -count(result.user_uuid), count(*), -count(result.value),
     -coalesce(sum(result.value), 0), -coalesce(sum(result.value * result.value), 0)
 FROM experiment_exposure exposure
-LEFT JOIN experiment_result result USING (project_id, test_uuid, user_uuid)
+LEFT JOIN LATERAL (
+    SELECT user_uuid, value FROM experiment_result
+    WHERE project_id = $1 AND test_uuid = $2 AND user_uuid = exposure.user_uuid LIMIT 1
+) result ON true
 WHERE exposure.project_id = $1 AND exposure.test_uuid = $2 AND exposure.user_uuid = ANY ($3::text[])
 GROUP BY exposure.variant ORDER BY exposure.variant
 {_adding("exposed", "converted", "quarantined", "valued", "value_sum", "value_squares")}

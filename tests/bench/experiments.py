@@ -109,15 +109,15 @@ async def _ingest(bench: Bench) -> None:
             (f"results, {WRITERS} writers", _rate_at_once(shared, bench.convert)),
         ):
             rates.setdefault(name, []).append(await measured)
-        singles = [[user] for user in bench.users(SINGLES)]
-        rates.setdefault("exposures one by one", []).append(await _rate(singles, bench.expose))
-        rates.setdefault(f"exposures one by one, {WRITERS} writers", []).append(
-            await _rate_at_once([[user] for user in bench.users(SINGLES)], bench.expose)
-        )
+        for name, work in (("rows", bench.insert), ("exposures", bench.expose)):
+            singles = [[user] for user in bench.users(SINGLES)]
+            rates.setdefault(f"{name} one by one, {WRITERS} writers", []).append(await _rate_at_once(singles, work))
+    alone = rates["rows inserted and nothing else"]
+    many = rates[f"rows inserted and nothing else, {WRITERS} writers"]
+    singly = rates[f"rows one by one, {WRITERS} writers"]
     for name, found in rates.items():
-        alone = rates["rows inserted and nothing else"]
-        many = rates[f"rows inserted and nothing else, {WRITERS} writers"]
-        _said(name, found, None if name.startswith("rows") else many if "writers" in name else alone)
+        baseline = singly if "one by one" in name else many if "writers" in name else alone
+        _said(name, found, None if name.startswith("rows") else baseline)
 
 
 async def _fill(bench: Bench) -> None:
@@ -166,7 +166,7 @@ async def _metrics(bench: Bench) -> None:
         await experiments.metrics(bench.actor, bench.test.uuid)
 
     first = await _milliseconds(metrics, 1)
-    print(f"metrics of {MILLION:,} exposures, the first time in a process: {first[0]:.1f} ms")
+    print(f"metrics of {MILLION:,} exposures, the first time: {first[0]:.1f} ms")
     async with db.transaction(statement_timeout="2min"):
         slow = await _milliseconds(counted, 3)
     found = await _milliseconds(metrics, 200)
