@@ -88,6 +88,7 @@ def welcome(url: str, demo: Demo) -> str:
     return f"""
 Strata is ready, with the sample project {project_id} ({demo.project.name}).
 
+  Dashboard  {url}/
   GraphiQL   {url}/graphql
   REST       {url}/docs
   Login      {demo.email}  {demo.password}

@@ -7,14 +7,17 @@ from contextlib import asynccontextmanager, nullcontext
 from litestar import Litestar, Response
 from litestar.datastructures import State
 
+from app.dashboard.door import Door as DashboardDoor
+from app.dashboard.router import dashboard_routes
 from app.rest import metering
-from app.rest.errors import exception_handlers
+from app.rest.client_address import client_address
+from app.rest.errors import STATUS, exception_handlers
 from app.rest.openapi import openapi_config
 from app.rest.request import environment_reference
 from app.rest.request_id import request_id
 from app.rest.router import rest_routes
 from app.rest.static import PAGE_HEADERS, graphiql_page, static_asset
-from app.rest.surroundings import enter_graphql
+from app.rest.surroundings import enter_dashboard, enter_graphql
 from app.services import background, document_bodies, egress, identity, live, rates
 from app.services.cache import MergeCache
 from app.services.external_issuer import ExternalIssuer
@@ -49,7 +52,12 @@ def create_app(settings: Settings) -> Litestar:
             await db.close_pool()
 
     return Litestar(
-        route_handlers=[*rest_routes(), static_asset, graphql_controller(_graphql_door(settings))],
+        route_handlers=[
+            *rest_routes(),
+            *dashboard_routes(_dashboard_door(settings)),
+            static_asset,
+            graphql_controller(_graphql_door(settings)),
+        ],
         lifespan=[lifespan],
         state=State({"settings": settings}),
         exception_handlers=exception_handlers,
@@ -62,6 +70,17 @@ def create_app(settings: Settings) -> Litestar:
 
 def _graphiql() -> Response[bytes]:
     return Response(graphiql_page(), media_type="text/html", headers=dict(PAGE_HEADERS))
+
+
+def _dashboard_door(settings: Settings) -> DashboardDoor:
+    return DashboardDoor(
+        settings=settings,
+        request_id=request_id,
+        client_address=client_address,
+        enter=enter_dashboard,
+        till=metering,
+        statuses=STATUS,
+    )
 
 
 def _graphql_door(settings: Settings) -> Door:

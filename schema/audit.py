@@ -27,6 +27,7 @@ describe_enum(
     {
         Door.REST: "A REST request.",
         Door.GRAPHQL: "A GraphQL request.",
+        Door.DASHBOARD: "A page of the dashboard.",
         Door.COMMAND_LINE: "A command at the machine itself.",
         Door.WORKER: "The server's own background work.",
     },

@@ -97,6 +97,7 @@ class Door(StrEnum):
 
     REST = "rest"
     GRAPHQL = "graphql"
+    DASHBOARD = "dashboard"
     COMMAND_LINE = "command_line"
     WORKER = "worker"
 

@@ -24,6 +24,11 @@ def enter_graphql(scope: Scope) -> None:
     calls.enter(partial(_via, scope, Door.GRAPHQL))
 
 
+def enter_dashboard(scope: Scope, key: str | None) -> None:
+    """Let the services know of a form that was sent, under its key. Raises InvalidIdempotencyKey."""
+    calls.enter(partial(_via, scope, Door.DASHBOARD), IdempotencyKey.of(key) if key else None)
+
+
 def enter(scope: HTTPScope) -> None:
     """Let the services know of a REST request. Raises InvalidIdempotencyKey."""
     key = None if scope["method"] in SAFE_METHODS else _idempotency_key(scope)
