@@ -5,24 +5,24 @@ import json
 import sys
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import click
 
-from app import demo as sample
 from app import doctor as diagnosis
 from app import serving
 from app.commands.background import jobs, worker
-from app.commands.common import database_url_option, in_words, json_option, run, say, settings_of
+from app.commands.common import Progress, database_url_option, in_words, json_option, run, say, settings_of
+from app.commands.dumps import backup, restore
 from app.commands.keys import key
 from app.commands.protected import secrets, sweep
+from app.commands.servers import demo, serve
 from app.domain.model import Plan, Project
 from app.services import identity, operator, projects, transfer
-from app.settings import Settings, read_trusted_documents
+from app.settings import Settings
 from app.storage import migrations
-from app.storage.embedded import EmbeddedError, default_data_dir
+from app.storage.embedded import EmbeddedError
 from schema.root import schema_text
 
 
@@ -35,53 +35,15 @@ def main() -> None:
     """
 
 
+main.add_command(serve)
+main.add_command(demo)
 main.add_command(key)
 main.add_command(worker)
 main.add_command(jobs)
 main.add_command(secrets)
 main.add_command(sweep)
-
-
-@main.command()
-@click.option("--host", default=None, help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=click.IntRange(0, 65_535), default=None, help="Port to listen on.  [default: 8000]")
-@click.option(
-    "--trusted-documents",
-    envvar="STRATA_TRUSTED_DOCUMENTS",
-    metavar="FILE",
-    help="JSON with GraphQL documents by id, or a manifest of Apollo's: only these run.",
-)
-@database_url_option
-@in_words
-def serve(host: str | None, port: int | None, trusted_documents: str | None, database_url: str | None) -> None:
-    """Serve the API until stopped by Ctrl-C or SIGTERM."""
-    settings = replace(settings_of(database_url), trusted_documents=read_trusted_documents(trusted_documents))
-    address = host or settings.host
-    listening = serving.listening_socket(address, settings.port if port is None else port)
-    with serving.database(settings, own=True) as found:
-        url = serving.url_of(listening, address)
-        serving.serve(settings, listening, found, lambda: click.echo(f"Strata serves {url}"))
-
-
-@main.command()
-@click.option("--host", default=None, help="Address to listen on.  [default: 127.0.0.1]")
-@click.option("--port", type=click.IntRange(0, 65_535), default=None, help="Port; the next free one if it is taken.")
-@database_url_option
-@in_words
-def demo(host: str | None, port: int | None, database_url: str | None) -> None:
-    """Serve a sample project: a shop with users, orders, two environments and a checkpoint.
-
-    Its data lie in a folder of their own; login and API key are new at each start.
-    """
-    settings = settings_of(database_url)
-    if settings.data_dir is None:
-        settings = replace(settings, data_dir=default_data_dir().with_name("strata-demo"))
-    address = host or settings.host
-    listening = serving.listening_socket(address, settings.port if port is None else port, search=port is None)
-    with serving.database(settings, own=True) as found:
-        prepared = serving.run_at(found, sample.prepare)
-        url = serving.url_of(listening, address)
-        serving.serve(settings, listening, found, lambda: click.echo(sample.welcome(url, prepared)))
+main.add_command(backup)
+main.add_command(restore)
 
 
 @main.command()
@@ -107,7 +69,7 @@ def doctor(database_url: str | None, as_json: bool) -> None:
         try:
             with serving.database(settings, migrate=False) as found:
                 external = settings.database_url is not None
-                looked = asyncio.run(diagnosis.look_at_database(found.app_dsn, external=external))
+                looked = asyncio.run(diagnosis.look_at_database(found.direct_dsn, external=external))
                 findings += looked
                 if looked[0].level == "ok":
                     findings += serving.run_at(found, lambda: diagnosis.look_inside(settings))
@@ -222,12 +184,12 @@ def import_(
     """Import NDJSON lines {"kind", "key", "data"} from FILE ('-' for standard input): all, or none."""
 
     async def chunks() -> AsyncIterator[bytes]:
-        read = 0
+        read, progress = 0, Progress()
         while chunk := file.read(1 << 20):
             yield chunk
             read += len(chunk)
-            if sys.stderr.isatty():
-                click.echo(f"\r{read / 1e6:,.0f} MB read", nl=False, err=True)
+            progress("read", read)
+        progress.end()
 
     async def work() -> transfer.Imported:
         return await transfer.import_documents(await operator.actor(email), project_id, env, chunks())
@@ -254,7 +216,11 @@ def export(
     async def work() -> None:
         stream = await transfer.export_documents(await operator.actor(email), project_id, env, kind=kind)
         with output.open("wb") if output else nullcontext(sys.stdout.buffer) as file:
+            written, progress = 0, Progress()
             async for chunk in stream:
                 file.write(chunk)
+                written += len(chunk)
+                progress("written", written)
+            progress.end()
 
     run(database_url, work)

@@ -130,6 +130,12 @@ async def look_at_database(dsn: str, *, external: bool) -> list[Finding]:
     return findings + [check(facts[0], external) for check in _CHECKS]
 
 
+async def unsafe(dsn: str, *, external: bool) -> list[str]:
+    """Return what is wrong with a database that a hardened server is to work on; warnings count, too."""
+    found = await look_at_database(dsn, external=external)
+    return [finding.message for finding in found if finding.level != "ok"]
+
+
 async def _trail(connection: "asyncpg.Connection[asyncpg.Record]") -> Finding:
     try:
         async with asyncio.timeout(TRAIL_SECONDS):

@@ -9,6 +9,8 @@ from litestar import Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
 
+from app.storage import deadline
+
 MEDIA_TYPE: Final = "text/event-stream"
 HEARTBEAT_SECONDS: Final = 15.0
 SLOW_SECONDS: Final = 10.0
@@ -53,6 +55,7 @@ class _Streaming(ASGIResponse):
         self._over = over
 
     async def send_body(self, send: Send, receive: Receive) -> None:
+        deadline.lift()
         # Not by Litestar's own stream: its cancellation does not let a generator clean up.
         sending, over = asyncio.ensure_future(self._stream(send)), asyncio.ensure_future(self._over())
         tasks = [sending, over, asyncio.ensure_future(_until_gone(receive))]

@@ -3,15 +3,21 @@
 import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 
 from litestar import Litestar, Response
 from litestar.datastructures import State
 
+from app.application import Application, sampled
 from app.dashboard.door import Door as DashboardDoor
 from app.dashboard.router import dashboard_routes
+from app.domain.errors import DomainError
+from app.metrics import CONTENT_TYPE, Metrics
 from app.rest import metering
 from app.rest.client_address import client_address
 from app.rest.errors import STATUS, exception_handlers
+from app.rest.health import health_routes
+from app.rest.metrics import metrics_routes
 from app.rest.openapi import openapi_config
 from app.rest.request import environment_reference
 from app.rest.request_id import request_id
@@ -21,8 +27,9 @@ from app.rest.surroundings import enter_dashboard, enter_graphql
 from app.services import background, document_bodies, egress, identity, live, rates
 from app.services.cache import MergeCache
 from app.services.external_issuer import ExternalIssuer
+from app.services.health import Watch
 from app.settings import Settings
-from app.storage import db, wakes
+from app.storage import backlog, db, deadline, tracing, wakes
 from app.worker import running
 from schema.door import Door
 from schema.http import graphql_controller
@@ -31,41 +38,68 @@ from schema.http import graphql_controller
 def create_app(settings: Settings) -> Litestar:
     """Return the application on the database of ``settings``, which is migrated already, with the master key in use."""
 
+    dsn = settings.database_url or ""
+    metrics = Metrics()
+    direct = settings.direct_url
+    parts = {"listener": live.listens} | ({"jobs": running.works} if settings.worker else {})
+    watch = Watch(dsn, parts)
+
     @asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        await db.open_pool(settings.database_url or "", settings.pool_size)
+        pooled = settings.direct_database_url is not None
+        await db.open_pool(dsn, settings.pool_size, settings.pool_queue, pooled=pooled)
         try:
             identity.keyring.issuer = ExternalIssuer(settings.trusted_issuer) if settings.trusted_issuer else None
             await identity.prepare()
             egress.allowed = settings.webhook_allow
+            deadline.seconds = settings.request_seconds
             document_bodies.merge_cache = MergeCache(settings.cache_bytes)
             rates.meter = rates.Meter(settings.rate_limits) if settings.rate_limits else None
             # What exists now lives as long as the process: the collector need not look at it again.
             gc.collect()
             gc.freeze()
-            at_work = running.at_work(settings.database_url or "") if settings.worker else nullcontext()
-            async with live.bus_open(settings.database_url or ""), at_work:
+            at_work = running.at_work(direct) if settings.worker else nullcontext()
+            if settings.tracing:
+                tracing.start()
+            async with live.bus_open(direct), at_work, sampled(metrics):
                 yield
         finally:
+            tracing.stop()
+            watch.close()
             await background.finish()
             await wakes.sent()
             await db.close_pool()
 
-    return Litestar(
+    operating = [health_routes()]
+    if settings.metrics:
+        operating.append(metrics_routes(partial(_figures, metrics), CONTENT_TYPE, settings.metrics_token))
+    return Application(
         route_handlers=[
+            *operating,
             *rest_routes(),
             *dashboard_routes(_dashboard_door(settings)),
             static_asset,
-            graphql_controller(_graphql_door(settings)),
+            graphql_controller(_graphql_door(settings, metrics)),
         ],
         lifespan=[lifespan],
-        state=State({"settings": settings}),
+        state=State({"settings": settings, "watch": watch}),
         exception_handlers=exception_handlers,
         before_send=[metering.finish],
         openapi_config=openapi_config(),
         request_max_body_size=settings.max_body_bytes,
         logging_config=None,
+        metrics=metrics,
+        access_log=settings.access_log,
     )
+
+
+async def _figures(metrics: Metrics) -> bytes:
+    metrics.sample()
+    try:
+        found = await backlog.read()
+    except (DomainError, TimeoutError):
+        found = None
+    return metrics.written(found)
 
 
 def _graphiql() -> Response[bytes]:
@@ -83,7 +117,13 @@ def _dashboard_door(settings: Settings) -> DashboardDoor:
     )
 
 
-def _graphql_door(settings: Settings) -> Door:
+def _observe(metrics: Metrics, name: str | None, kind: str, seconds: float, *, failed: bool) -> None:
+    metrics.executed(name, kind, seconds, failed=failed)
+    if name and tracing.active():
+        tracing.current.say(graphql_operation_name=name[:64], graphql_operation_type=kind)
+
+
+def _graphql_door(settings: Settings, metrics: Metrics) -> Door:
     return Door(
         # It writes queries of its own, of which none is on a list.
         graphiql=_graphiql if settings.graphiql and settings.trusted_documents is None else None,
@@ -97,4 +137,5 @@ def _graphql_door(settings: Settings) -> Door:
         suggestions=settings.suggestions,
         get_queries=settings.get_queries,
         trusted_documents=settings.trusted_documents,
+        observe=partial(_observe, metrics),
     )

@@ -8,19 +8,23 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, NoReturn, TypeVar
 
-import structlog
 import uvicorn
 from litestar import Litestar
 
+from app import metrics, workers
+from app.log import configure_logging
 from app.main import create_app
 from app.services import background, egress, identity, live
 from app.settings import Settings
-from app.storage import db, master_key, migrations, wakes
+from app.storage import db, master_key, migrations, tracing, wakes
 from app.storage.embedded import default_data_dir, running_cluster
 from app.storage.master_key import MasterKey
 from app.worker import running
+from app.workers import CannotStart as CannotStart
 from schema.persisted import UnfitDocuments
 
 OWNER_SECONDS: Final = 5.0
@@ -31,16 +35,21 @@ MAX_SOCKET_MESSAGE: Final = 64 * 1024
 R = TypeVar("R")
 
 
-class CannotStart(RuntimeError):
-    """Why the server cannot start, in words."""
-
-
 @dataclass(frozen=True, slots=True)
 class Database:
-    """How to connect: as who may change the schema, and as the application."""
+    """How to connect: as who may change the schema, and as the application, for connections that may be shared.
+
+    ``direct``, also the application's, is for those that keep their session, if the others lead through PgBouncer.
+    """
 
     owner_dsn: str
     app_dsn: str
+    direct: str | None = None
+
+    @property
+    def direct_dsn(self) -> str:
+        """The address for connections that keep their session."""
+        return self.direct or self.app_dsn
 
 
 @contextmanager
@@ -52,11 +61,15 @@ def database(settings: Settings, *, own: bool = False, migrate: bool = True) -> 
     this version's and the master key is in use. Raises EmbeddedError, MigrationFailed, MasterKeyError, CannotStart.
     """
     url = settings.database_url
-    with nullcontext(Database(url, url)) if url else _embedded(settings, own=own) as found:
+    with nullcontext(_external(url, settings)) if url else _embedded(settings, own=own) as found:
         if migrate:
             asyncio.run(migrations.migrate(found.owner_dsn))
             master_key.use(_master_key(settings))
         yield found
+
+
+def _external(url: str, settings: Settings) -> Database:
+    return Database(settings.direct_url, url, settings.direct_database_url)
 
 
 def _master_key(settings: Settings) -> MasterKey:
@@ -92,7 +105,7 @@ def run_at(found: Database, work: Callable[[], Awaitable[R]], connections: int =
     """Run ``work`` with a pool on a database that is there."""
 
     async def connected() -> R:
-        await db.open_pool(found.app_dsn, connections)
+        await db.open_pool(found.app_dsn, connections, pooled=found.direct is not None)
         try:
             return await work()
         finally:
@@ -156,8 +169,19 @@ def listening_socket(host: str, port: int, *, search: bool = False) -> socket.so
 def serve(settings: Settings, listening: socket.socket, found: Database, on_ready: Callable[[], None]) -> None:
     """Serve until SIGINT or SIGTERM, then drain; returns when all is closed. Raises CannotStart, MasterKeyError."""
     configure_logging()
+    if settings.tracing:
+        tracing.check()
     # Here and not only in the application's own start, where a failure would be a traceback.
     run_at(found, identity.prepare)
+    if settings.workers == 1:
+        _serve(settings, listening, found, on_ready)
+        return
+    with TemporaryDirectory(prefix="strata-metrics-") as figures:
+        metrics.share(Path(figures))
+        workers.supervise(settings.workers, lambda ready: _serve(settings, listening, found, ready), on_ready)
+
+
+def _serve(settings: Settings, listening: socket.socket, found: Database, on_ready: Callable[[], None]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     config = uvicorn.Config(
@@ -192,7 +216,7 @@ def work(settings: Settings, found: Database, on_ready: Callable[[], None]) -> N
     """Do background work until SIGINT or SIGTERM, then drain; returns when all is closed."""
     configure_logging()
     egress.allowed = settings.webhook_allow
-    run_at(found, lambda: _work(found.app_dsn, on_ready), settings.pool_size)
+    run_at(found, lambda: _work(found.direct_dsn, on_ready), settings.pool_size)
 
 
 async def _work(dsn: str, on_ready: Callable[[], None]) -> None:
@@ -207,20 +231,6 @@ async def _work(dsn: str, on_ready: Callable[[], None]) -> None:
 def _leave(number: int, _: object) -> NoReturn:
     # uvicorn raises the signal again once it has drained; by then there is only the database to stop.
     sys.exit(0)
-
-
-def configure_logging() -> None:
-    """Log one JSON object a line to standard error."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
 
 
 def url_of(listening: socket.socket, host: str) -> str:

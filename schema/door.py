@@ -10,6 +10,7 @@ from litestar.types import Scope
 
 from app.domain.model import Actor, Plan
 from app.domain.query_limits import Introspection, QueryLimits
+from schema.operations import Observe
 from schema.root import DEFAULT_LIMITS
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
@@ -45,7 +46,7 @@ class Door:
     ``environment`` the environment that it names, if any; ``enter`` lets the services know of it; at the ``till`` it is
     paid for; ``default_plan`` is for new projects, ``limits`` and ``introspection`` for operations; ``suggestions``
     says whether errors name what may have been meant, ``get_queries`` whether operations come by GET, too;
-    ``trusted_documents``, texts by id, are all that runs, where they are given.
+    ``trusted_documents``, texts by id, are all that runs, where they are given; ``observe`` is told of each operation.
     """
 
     graphiql: Callable[[], Response[bytes]] | None
@@ -59,3 +60,4 @@ class Door:
     suggestions: bool = False
     get_queries: bool = True
     trusted_documents: Mapping[str, str] | None = None
+    observe: Observe | None = None

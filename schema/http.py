@@ -18,6 +18,7 @@ from app.domain.rates import READ_POINTS
 from app.event_stream import EventStream
 from app.services import identity, passes
 from app.services.passes import Pass
+from app.storage import deadline
 from schema.asked import Asked
 from schema.context import Context
 from schema.door import AnyConnection, Door
@@ -91,7 +92,8 @@ class _GraphQLDoor(GraphQLController[Context, None]):
         try:
             if media_type is None:
                 raise Refused(406, "not_acceptable", f"Answers are {GRAPHQL_RESPONSE} or {JSON}.")
-            return await self._answered(request, media_type)
+            async with deadline.kept():
+                return await self._answered(request, media_type)
         except DomainError as error:
             refused = refused_by(error, media_type or JSON)
         except Refused as error:
@@ -179,7 +181,7 @@ class _GraphQLDoor(GraphQLController[Context, None]):
 
 def graphql_controller(door: Door) -> type[GraphQLController[Context, None]]:
     """Return the controller of ``/graphql``. Raises UnfitDocuments."""
-    schema = build_schema(door.limits, door.introspection, suggestions=door.suggestions)
+    schema = build_schema(door.limits, door.introspection, suggestions=door.suggestions, observe=door.observe)
     trusted = door.trusted_documents
 
     class Controller(_GraphQLDoor):

@@ -1,13 +1,22 @@
 """What happens around each operation."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from graphql import ASTValidationRule, DocumentNode, GraphQLError, OperationDefinitionNode
 from strawberry.extensions import SchemaExtension
+from strawberry.schema.exceptions import CannotGetOperationTypeError
 
 from schema.context import Context
+
+
+class Observe(Protocol):
+    """Takes the name of an operation, query, mutation or subscription, and the seconds it took."""
+
+    def __call__(self, name: str | None, kind: str, seconds: float, *, failed: bool) -> None: ...
+
 
 MAX_KNOWN: Final = 100
 MAX_KNOWN_LENGTH: Final = 4_000
@@ -41,6 +50,26 @@ class KnownDocuments(SchemaExtension):
             _documents[text] = found.graphql_document
             if len(_documents) > MAX_KNOWN:
                 _documents.popitem(last=False)
+
+
+class Observed(SchemaExtension):
+    """Says of each operation what it was called and how it went."""
+
+    def __init__(self, observe: Observe) -> None:
+        self._observe = observe
+
+    def on_operation(self) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        found = self.execution_context
+        if found.graphql_document is None:
+            return
+        try:
+            name, kind = found.operation_name, found.operation_type.value
+        except (RuntimeError, CannotGetOperationTypeError):
+            return
+        failed = found.result is None or bool(getattr(found.result, "errors", None))
+        self._observe(name, kind, time.perf_counter() - began, failed=failed and kind != "subscription")
 
 
 class OneOperation(ASTValidationRule):

@@ -31,7 +31,7 @@ from schema.generations import GenerationQuery
 from schema.guard import Guard, Rules
 from schema.member_mutations import MemberMutation
 from schema.node_query import NodeQuery
-from schema.operations import KnownDocuments, OwnLoaders
+from schema.operations import KnownDocuments, Observe, Observed, OwnLoaders
 from schema.project_mutations import ProjectMutation
 from schema.project_query import ProjectQuery
 from schema.promotion_mutations import PromotionMutation
@@ -112,10 +112,11 @@ def build_schema(
     introspection: Introspection = Introspection.ANYONE,
     *,
     suggestions: bool = False,
+    observe: Observe | None = None,
 ) -> Schema:
     """Return the schema, whose operations are held against ``limits`` before anything is done for them.
 
-    ``suggestions`` says whether errors name what may have been meant.
+    ``suggestions`` says whether errors name what may have been meant. ``observe`` is told of each operation.
     """
     handlers: list[Any] = list(refusal_handlers())
 
@@ -131,7 +132,13 @@ def build_schema(
         exception_handlers=handlers,
         execution_context_class=_Execution,
         # Factories: an instance would be shared by all operations that run at the same time.
-        extensions=[guard, KnownDocuments, OwnLoaders, partial(PresentErrors, suggestions=suggestions)],
+        extensions=[
+            guard,
+            KnownDocuments,
+            OwnLoaders,
+            partial(PresentErrors, suggestions=suggestions),
+            *([partial(Observed, observe)] if observe else ()),
+        ],
     )
     rules = Rules(limits, introspection, SchemaFacts(built._schema), suggestions=suggestions)
     return built

@@ -22,7 +22,7 @@ from app.domain.model import Actor, Plan, Project
 from app.domain.rates import RateLimits
 from app.services import background, identity, operator, projects, rates
 from app.services.rates import Meter
-from app.storage import accounts, db, master_key, migrations, wakes
+from app.storage import accounts, db, deadline, master_key, migrations, wakes
 from app.storage.embedded import running_cluster
 from app.storage.master_key import MasterKey
 
@@ -88,9 +88,10 @@ def database() -> Iterator[Database]:
 async def pool(database: Database) -> AsyncIterator[None]:
     """The process's own pool, open for the whole run as a server's is."""
     master_key.use(MasterKey(MASTER_KEY))
-    await db.open_pool(database.app_dsn, 10)
+    await db.open_pool(database.app_dsn, 10, 1_000)
     await identity.prepare()
-    # Tests ask more of one project, and from one address, than anybody does.
+    # Tests ask more of one project, and from one address, than anybody does; and machines that test are busy.
+    deadline.seconds = 60.0
     rates.meter = Meter(RateLimits(factor=1_000))
     yield
     await background.finish()

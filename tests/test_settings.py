@@ -118,3 +118,13 @@ def test_switches_of_the_graphql_door() -> None:
     for name in ("STRATA_GRAPHIQL", "STRATA_GET_QUERIES", "STRATA_SUGGESTIONS"):
         with pytest.raises(InvalidSetting, match=name):
             Settings.from_env({name: "yes"})
+
+
+def test_hardened_is_the_strictest_of_each_switch() -> None:
+    loose = {"STRATA_SUGGESTIONS": "on", "STRATA_GRAPHIQL": "on", "STRATA_GET_QUERIES": "on"}
+    found = Settings.from_env({**loose, "STRATA_HARDENED": "on"})
+    assert (found.graphiql, found.get_queries, found.suggestions) == (False, False, False)
+    assert found.introspection is Introspection.CALLERS
+    stricter = Settings.from_env({"STRATA_HARDENED": "on", "STRATA_INTROSPECTION": "nobody"})
+    assert stricter.introspection is Introspection.NOBODY
+    assert not Settings.from_env({}).hardened

@@ -1,6 +1,8 @@
 """What the commands of the command line share."""
 
 import json
+import sys
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import wraps
@@ -11,7 +13,7 @@ import click
 from app import serving
 from app.domain.errors import DomainError
 from app.settings import InvalidSetting, Settings
-from app.storage import migrations
+from app.storage import dump, migrations, tracing
 from app.storage.embedded import EmbeddedError
 from app.storage.master_key import MasterKeyError
 
@@ -25,6 +27,8 @@ _FAILURES = (
     MasterKeyError,
     migrations.MigrationFailed,
     serving.CannotStart,
+    dump.DumpError,
+    tracing.TracingMissing,
 )
 
 
@@ -51,12 +55,34 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 
 def settings_of(database_url: str | None) -> Settings:
     """Return the environment's settings, with the database that the command line names. Raises InvalidSetting."""
-    return replace(Settings.from_env(), database_url=database_url or None)
+    found = Settings.from_env()
+    if found.database_url == (database_url or None):
+        return found
+    return replace(found, database_url=database_url or None, direct_database_url=None)
 
 
 def run(database_url: str | None, work: Callable[[], Awaitable[R]]) -> R:
     """Run ``work`` on the database."""
     return serving.run_on(settings_of(database_url), work)
+
+
+class Progress:
+    """A line on standard error that says how far long work has come; none where nobody looks at it."""
+
+    def __init__(self) -> None:
+        self._shown = sys.stderr.isatty()
+        self._next = 0.0
+
+    def __call__(self, what: str, count: int) -> None:
+        """Say that ``count`` bytes are done, and with what it goes on."""
+        if self._shown and time.monotonic() >= self._next:
+            self._next = time.monotonic() + 0.1
+            click.echo(f"\r\x1b[K{count / 1e6:,.1f} MB  {what}", nl=False, err=True)
+
+    def end(self) -> None:
+        """Take the line away."""
+        if self._shown:
+            click.echo("\r\x1b[K", nl=False, err=True)
 
 
 def say(text: str, value: object, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from app.rest.request import SAFE_METHODS, StrictRequest
 from app.rest.request_id import request_id_header
 from app.services import identity, rates
 from app.services.rates import Charge
+from app.storage import deadline
 
 RATE: Final = "rate"
 """Key of a route's ``opt``: its RateClass. Without it, what changes nothing is READ, all else WRITE."""
@@ -102,11 +103,12 @@ def release(scope: Scope) -> None:
 
 
 def releasing(app: ASGIApp) -> ASGIApp:
-    """Release each request when it is answered; a middleware."""
+    """Give each request its time, and release it when it is answered; a middleware. Raises DeadlineExceeded."""
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await app(scope, receive, send)
+            async with deadline.kept():
+                await app(scope, receive, send)
         finally:
             release(scope)
 

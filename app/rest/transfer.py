@@ -12,6 +12,7 @@ from app.rest.operations import Export, Import
 from app.rest.parameters import Caller, InEnvironment, Moment, ProjectId
 from app.rest.request import NDJSON, StrictRequest
 from app.services import transfer
+from app.storage import deadline
 
 
 class Imported(Answer):
@@ -27,6 +28,7 @@ async def import_documents(
 ) -> Imported:
     """Put many documents: one `{"kind", "key", "data"}` a line, all of them or none."""
     request.expect_media_type([NDJSON])
+    deadline.lift()
     done = await transfer.import_documents(actor, project_id, env, request.stream())
     return Imported(lines=done.lines, created=done.created, changed=done.changed, unchanged=done.unchanged)
 
@@ -40,6 +42,7 @@ async def export_documents(
     kind: Annotated[str | None, QueryParameter(description="Only documents of this kind.")] = None,
 ) -> Stream:
     """Get all documents, or those of a kind: one `{"kind", "key", "data"}` a line."""
+    deadline.lift()
     lines: AsyncIterator[bytes] = await transfer.export_documents(actor, project_id, env, kind=kind, at=at)
     return Stream(lines, media_type=NDJSON)
 

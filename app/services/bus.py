@@ -176,6 +176,20 @@ class Bus:
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._listener.run()), loop.create_task(self._look())]
 
+    @property
+    def listens(self) -> bool:
+        """Whether wakes are heard at the moment; without them, it looks once a second."""
+        return self._listener.listens
+
+    def figures(self) -> tuple[int, int, int]:
+        """Return how many subscribers there are, on how many connections, and how many known versions are unread."""
+        channels = self._channels.values()
+        return (
+            sum(len(channel.subscribers) for channel in channels),
+            len({connection for channel in channels for connection in channel.connections}),
+            sum(max(0, channel.counted - channel.position) for channel in channels),
+        )
+
     async def close(self) -> None:
         """End every subscription and wait a moment until those who have them are gone; listen no more."""
         self.closed = True

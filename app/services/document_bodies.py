@@ -54,8 +54,11 @@ async def read(actor: Actor, project_id: int, env: str | None, kind: str, key: s
     if found.status is EnvStatus.ARCHIVED:
         raise EnvironmentArchived(found.env_uuid if env is None else env, active=env is None)
     if known is None or found.layers is not None or not found.layer_versions:
+        merge_cache.misses += 1
         known = await _merged(found, project_id, kind, key)
         merge_cache.put(name, known)
+    else:
+        merge_cache.hits += 1
     return Body(known.version, known.content)
 
 

@@ -38,6 +38,16 @@ async def bus_open(dsn: str) -> AsyncIterator[None]:
         bus = None
 
 
+def listens() -> bool:
+    """Return whether this process hears of news at the moment."""
+    return bus is not None and bus.listens
+
+
+def figures() -> tuple[int, int, int]:
+    """Return how many follow something in this process, on how many connections, and how many versions are unread."""
+    return (0, 0, 0) if bus is None else bus.figures()
+
+
 def opened() -> Bus:
     """Return the bus. Raises ServerStopping if there is none that could be followed any more."""
     if bus is None or bus.closed:

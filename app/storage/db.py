@@ -18,6 +18,8 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from app.domain.errors import AuditUnavailable, Busy, DatabaseUnavailable
+from app.domain.serving_errors import Overloaded
+from app.storage import deadline, tracing
 from app.storage.after_commit import followed
 from app.storage.reaching import UNREACHABLE, reaching
 
@@ -30,14 +32,19 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 ATTEMPTS: Final = 4
-_SESSION: Final = {
-    "application_name": "strata",
+WAITING_SECONDS: Final = 10.0
+"""Longest wait for a connection of the pool."""
+
+_UNITS: Final = {"s": 1, "min": 60}
+_IDENTITY: Final = {"application_name": "strata", "timezone": "UTC"}
+_LIMITS: Final = {
     "statement_timeout": "5s",
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "10s",
     "jit": "off",
-    "timezone": "UTC",
 }
+# Of what a session can be told, PgBouncer keeps up only the two of _IDENTITY.
+_IN_TRANSACTION: Final = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in _LIMITS.items())
 _TIMEOUTS: Final = (
     "SELECT set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true)"
 )
@@ -61,20 +68,47 @@ class StatementCount:
 
 
 _pool: "asyncpg.Pool[Record] | None" = None
+_pooled = False
+_most_waiting = 100
+_waiting = 0
 _current: ContextVar["Connection | None"] = ContextVar("connection", default=None)
 _encloses: ContextVar[bool] = ContextVar("encloses", default=False)
 _counted: ContextVar[StatementCount | None] = ContextVar("counted", default=None)
 
 
-async def open_pool(dsn: str, size: int) -> None:
-    """Open the pool of this process. Raises DatabaseUnavailable if the database cannot be reached."""
-    global _pool
+@dataclass(frozen=True, slots=True)
+class PoolFigures:
+    """How the pool stands: connections that are open, in use, allowed, and tasks that wait for one."""
+
+    open: int
+    used: int
+    most: int
+    waiting: int
+
+
+def pool_figures() -> PoolFigures:
+    """Return how the pool stands."""
+    if _pool is None:
+        return PoolFigures(0, 0, 0, 0)
+    size = _pool.get_size()
+    return PoolFigures(size, size - _pool.get_idle_size(), _pool.get_max_size(), _waiting)
+
+
+async def open_pool(dsn: str, size: int, most_waiting: int = 100, *, pooled: bool = False) -> None:
+    """Open the pool of this process; beyond ``most_waiting`` tasks that wait for a connection, others are refused.
+
+    ``pooled`` says that a connection's session may be another one in each transaction, as PgBouncer's are: then nothing
+    is left in it. Raises DatabaseUnavailable if the database cannot be reached.
+    """
+    global _pool, _most_waiting, _pooled
+    _most_waiting, _pooled = most_waiting, pooled
     try:
         _pool = await asyncpg.create_pool(
             dsn,
             min_size=min(2, size),
             max_size=size,
-            server_settings=_SESSION,
+            server_settings=_IDENTITY if pooled else _IDENTITY | _LIMITS,
+            statement_cache_size=0 if pooled else 100,
             reset=_leave_clean,
             timeout=10,
         )
@@ -110,12 +144,28 @@ async def connection() -> AsyncIterator[Connection]:
     pool = _pool
     if pool is None:
         raise DatabaseUnavailable
-    with reaching():
-        acquired = await pool.acquire(timeout=10)
+    acquired = await _acquired(pool)
     try:
         yield acquired
     finally:
         await pool.release(acquired)
+
+
+async def _acquired(pool: "asyncpg.Pool[Record]") -> "PoolConnectionProxy[Record]":
+    """Return a connection of the pool. Raises DatabaseUnavailable, Overloaded."""
+    global _waiting
+    if _waiting >= _most_waiting:
+        raise Overloaded
+    _waiting += 1
+    try:
+        with reaching():
+            return await pool.acquire(timeout=WAITING_SECONDS)
+    except DatabaseUnavailable as error:
+        if isinstance(error.__cause__, TimeoutError) and pool_figures().used >= pool.get_max_size():
+            raise Overloaded from error
+        raise
+    finally:
+        _waiting -= 1
 
 
 def is_in_transaction() -> bool:
@@ -137,6 +187,8 @@ async def transaction(
     whatever a service does, the service's own transaction becomes a part of it. ``statement_timeout`` is
     PostgreSQL's notation, as ``5min``.
     """
+    if statement_timeout is not None:
+        deadline.extend(_seconds(statement_timeout))
     if _current.get() is not None:
         await _join(isolation, statement_timeout)
         token = _encloses.set(False)
@@ -158,11 +210,18 @@ async def transaction(
                 _current.reset(connected)
 
 
+def _seconds(timeout: str) -> float:
+    unit = timeout.lstrip("0123456789")
+    return float(timeout.removesuffix(unit)) * _UNITS[unit]
+
+
 @asynccontextmanager
 async def _begun(acquired: Connection, isolation: Isolation, *, readonly: bool) -> AsyncIterator[None]:
     begun = acquired.transaction(isolation=isolation, readonly=readonly)
     with reaching():
         await begun.start()
+        if _pooled:
+            await acquired.execute(_IN_TRANSACTION)
     try:
         yield
     except BaseException:
@@ -238,12 +297,17 @@ def atomic(
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated(sql: str) -> Iterator[None]:
     counter = _counted.get()
     if counter is not None:
         counter.count += 1
     try:
-        yield
+        if tracing.under_way():
+            verb = sql.split(None, 1)[0].upper()
+            with tracing.span(f"postgresql {verb}", db_system_name="postgresql", db_operation_name=verb):
+                yield
+        else:
+            yield
     except asyncpg.InsufficientPrivilegeError as error:
         if "table audit" in str(error):
             raise AuditUnavailable from error
@@ -255,28 +319,28 @@ def _translated() -> Iterator[None]:
 async def fetch(sql: str, *args: object) -> list[Record]:
     """Return all rows of one statement."""
     async with connection() as acquired:
-        with _translated():
+        with _translated(sql):
             return await acquired.fetch(sql, *args)
 
 
 async def fetchrow(sql: str, *args: object) -> Record | None:
     """Return the first row of one statement, or None."""
     async with connection() as acquired:
-        with _translated():
+        with _translated(sql):
             return await acquired.fetchrow(sql, *args)
 
 
 async def fetchval(sql: str, *args: object) -> Any:
     """Return the first value of the first row of one statement, or None."""
     async with connection() as acquired:
-        with _translated():
+        with _translated(sql):
             return await acquired.fetchval(sql, *args)
 
 
 async def execute(sql: str, *args: object) -> int:
     """Run one statement and return how many rows it touched."""
     async with connection() as acquired:
-        with _translated():
+        with _translated(sql):
             status = await acquired.execute(sql, *args)
     count = status.rsplit(" ", 1)[-1]
     return int(count) if count.isdigit() else 0
@@ -287,7 +351,7 @@ async def copy(table: str, columns: Sequence[str], rows: Iterable[Sequence[objec
     current = _current.get()
     if current is None:
         raise RuntimeError("COPY outside a transaction")
-    with _translated():
+    with _translated("COPY"):
         await current.copy_records_to_table(table, columns=columns, records=rows)
 
 

@@ -11,7 +11,7 @@ import asyncpg
 from app.storage.wakes import CHANNEL
 
 FIRST_DELAY: Final = 0.05
-LONGEST_DELAY: Final = 2.0
+LONGEST_DELAY: Final = 1.0
 # A connection whose other end went without a word is noticed by asking.
 _CHECK_SECONDS: Final = 15.0
 _PATIENCE: Final = 5.0
@@ -25,6 +25,8 @@ class Listener:
         self._dsn = dsn
         self._woken = woken
         self._connected = connected
+        self.listens = False
+        """Whether wakes are heard at the moment."""
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -44,6 +46,7 @@ class Listener:
         try:
             connection.add_termination_listener(lambda _: lost.set())
             await connection.add_listener(CHANNEL, lambda *notice: self._woken(int(notice[3])))
+            self.listens = True
             self._connected()
             while not lost.is_set():
                 try:
@@ -51,4 +54,5 @@ class Listener:
                 except TimeoutError:
                     await connection.execute("SELECT 1", timeout=_PATIENCE)
         finally:
+            self.listens = False
             connection.terminate()

@@ -43,6 +43,11 @@ class MasterKey:
         self._derived: dict[str, bytes] = {}
         self._id = self.derive("key id")[:_ID_BYTES]
 
+    @property
+    def name(self) -> str:
+        """What tells this key from others, and nothing else of it."""
+        return self._id.hex()
+
     def derive(self, purpose: str) -> bytes:
         """Return the 32 bytes that belong to ``purpose``, the same ones each time."""
         known = self._derived.get(purpose)

@@ -49,13 +49,13 @@ async def missing_migrations(dsn: str) -> list[str]:
     return [migration for migration in known if migration not in applied]
 
 
-async def migrate(dsn: str) -> list[str]:
-    """Apply what is missing, all of it or nothing, and return the ids that were missing.
+async def migrate(dsn: str, until: str = "") -> list[str]:
+    """Apply what is missing, all of it or nothing, and return the ids that were missing; nothing after ``until``.
 
     The schema, and Piccolo's record of what ran, commit in one transaction under one lock: whoever comes
     second waits, and finds nothing to do.
     """
-    missing = await missing_migrations(dsn)
+    missing = [name for name in await missing_migrations(dsn) if not until or name <= until]
     if not missing:
         return []
     engine: PostgresEngine = import_module("piccolo_conf").DB
@@ -63,7 +63,7 @@ async def migrate(dsn: str) -> list[str]:
     with contextlib.redirect_stdout(io.StringIO()) as said:
         async with engine.transaction():
             await engine.run_ddl(f"SELECT pg_advisory_xact_lock({_LOCK})")
-            result = await run_forwards(APP_CONFIG.app_name)
+            result = await run_forwards(APP_CONFIG.app_name, missing[-1])
     if not result.success:
         raise MigrationFailed(result.message or said.getvalue())
     return missing

@@ -18,7 +18,7 @@ from app.domain.audit import Door, Via
 from app.domain.jobs import JobKind
 from app.services import calls, jobs
 from app.services.failures import log_failure
-from app.storage import db, queue, typed, wakes
+from app.storage import db, queue, tracing, typed, wakes
 from app.storage.codec import loads
 from app.worker.table import JOBS, NEWS, SCHEDULES, Job
 
@@ -30,7 +30,7 @@ DEAD_AFTER: Final = timedelta(seconds=10)
 """A job whose worker said nothing for so long is taken by another one."""
 
 MOST_DEATHS: Final = 10
-_LONGEST_PAUSE: Final = 10.0
+_LONGEST_PAUSE: Final = 1.5
 _COLLECTING: Final = 0.1
 
 
@@ -53,6 +53,11 @@ class Worker:
         self._queuer: PgQueuer | None = None
         self._changed: set[int] = set()
         self._telling: asyncio.Task[None] | None = None
+
+    @property
+    def works(self) -> bool:
+        """Whether jobs are taken at the moment."""
+        return self._queuer is not None
 
     async def run(self) -> None:
         """Do jobs until ``stop`` is called; those that have begun by then get their time to end."""
@@ -167,7 +172,8 @@ class _Executor(AbstractEntrypointExecutor):
             raise WorkersDied
         calls.enter(lambda: Via(Door.WORKER))
         async with asyncio.timeout(self._job.seconds):
-            await self._job.function(**self._arguments(job.payload))
+            with tracing.span(f"job {job.entrypoint}"):
+                await self._job.function(**self._arguments(job.payload))
 
     def _arguments(self, payload: bytes | None) -> dict[str, Any]:
         given = loads(payload or b"{}")
@@ -181,14 +187,24 @@ async def _unused(job: QueuedJob) -> None:
     raise NotImplementedError
 
 
+_here: Worker | None = None
+
+
+def works() -> bool:
+    """Return whether this process's worker takes jobs at the moment."""
+    return _here is not None and _here.works
+
+
 @asynccontextmanager
 async def at_work(dsn: str) -> AsyncIterator[Worker]:
     """Have a worker beside the block, on a pool that is open; it has stopped when the block is left."""
-    worker = Worker(dsn)
+    global _here
+    _here = worker = Worker(dsn)
     running = asyncio.create_task(worker.run(), context=Context())
     try:
         yield worker
     finally:
+        _here = None
         await worker.stop()
         await asyncio.wait([running], timeout=DRAIN_SECONDS)
         running.cancel()

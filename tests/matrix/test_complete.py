@@ -25,7 +25,10 @@ from tests.matrix.requests import (
 from tests.operations.world import CALLS
 
 HERE = "tests/matrix/requests.py"
-FILES = {"/docs", "/docs/openapi.json", "/docs/{path}", "/graphql", "/static/{name}"}
+FILES = {
+    *("/docs", "/docs/openapi.json", "/docs/{path}", "/graphql", "/static/{name}"),
+    *("/health/live", "/health/ready", "/metrics"),
+}
 
 
 def _routes(app: Litestar) -> dict[str, HTTPRoute]:

@@ -16,6 +16,7 @@ from tests.conftest import MASTER_KEY
 from tests.processes.nursery import Child, nursery
 
 PROGRAM = "app.cli"
+_ROOMY = {"STRATA_RATE_LIMITS": "1000", "STRATA_REQUEST_SECONDS": "60", "STRATA_POOL_QUEUE": "1000"}
 STRATA = [sys.executable, "-c", "from app.cli import main; main()"]
 
 
@@ -41,12 +42,12 @@ class Served:
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return this process's environment without its own settings, and with ``settings``.
 
-    Rates are a thousand times the usual ones, for tests ask more of one project than anybody does.
+    Rates are a thousand times the usual ones, for tests ask more of one project than anybody does, and take their time.
     A server on the tests' database has their master key, unless ``settings`` has one.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("STRATA_")}
     shared = {"STRATA_MASTER_KEY": MASTER_KEY.hex()} if "STRATA_DATABASE_URL" in settings else {}
-    return inherited | {"STRATA_RATE_LIMITS": "1000"} | shared | dict(settings)
+    return inherited | _ROOMY | shared | dict(settings)
 
 
 @contextmanager

@@ -26,12 +26,12 @@ def failing_at(statement: int, error: Exception) -> Iterator[None]:
     translated = db._translated
 
     @contextmanager
-    def failing() -> Iterator[None]:
+    def failing(sql: str) -> Iterator[None]:
         nonlocal sent
         sent += 1
         if sent == statement:
             raise error
-        with translated():
+        with translated(sql):
             yield
 
     with pytest.MonkeyPatch.context() as patch:
@@ -76,7 +76,7 @@ async def test_what_loses_a_race_each_time_gives_up_and_has_done_nothing(
     attempts = 0
 
     @contextmanager
-    def losing() -> Iterator[None]:
+    def losing(sql: str) -> Iterator[None]:
         nonlocal attempts
         yield
         if db._current.get() is not None:
