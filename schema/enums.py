@@ -85,7 +85,7 @@ describe_enum(
         Scope.READ: "Read documents, environments and history.",
         Scope.WRITE: "Write documents, take checkpoints and backups.",
         Scope.PROMOTE: "Change production by promotion or restore.",
-        Scope.EVALUATE: "Ask which environment and which flags a user gets.",
+        Scope.EVALUATE: "Ask which environment and which flags a user gets; tell of users of A/B tests.",
         Scope.ADMIN: "Change settings of the project.",
     },
 )

@@ -8,8 +8,8 @@ from app.domain.bucketing import Variant
 from app.domain.experiments import Experiment, ExperimentStatus
 from app.storage import db
 
-# Of pg_advisory locks the first number says what is locked; those of plans are 1 to 3, that of freezes is 4.
-_LOCK: Final = 5
+# Of pg_advisory locks the first number says what is locked; those of plans are 1 to 3, of freezes 4, of lines 5.
+_LOCK: Final = 6
 _COLUMNS: Final = (
     "project_id, uuid, env_a_uuid, env_b_uuid, split_pct, ab_seed, metric, status, winner, declared, promotion_uuid,"
     " reason, created_by, created_at, ended_at"
