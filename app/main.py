@@ -28,10 +28,12 @@ from app.services import background, document_bodies, egress, identity, live, ra
 from app.services.cache import MergeCache
 from app.services.external_issuer import ExternalIssuer
 from app.services.health import Watch
+from app.services.login import Lifetimes
 from app.settings import Settings
 from app.storage import backlog, db, deadline, tracing, wakes
 from app.worker import running
-from schema.door import Door
+from schema.context import Visitor
+from schema.door import AnyConnection, Door
 from schema.http import graphql_controller
 
 
@@ -117,6 +119,12 @@ def _dashboard_door(settings: Settings) -> DashboardDoor:
     )
 
 
+def _visitor(settings: Settings, connection: AnyConnection) -> Visitor:
+    authorization = connection.headers.get("authorization")
+    lifetimes = Lifetimes(settings.token_seconds, settings.session_seconds)
+    return Visitor(client_address(connection.scope), authorization, lifetimes, settings.login_limits)
+
+
 def _observe(metrics: Metrics, name: str | None, kind: str, seconds: float, *, failed: bool) -> None:
     metrics.executed(name, kind, seconds, failed=failed)
     if name and tracing.active():
@@ -130,6 +138,7 @@ def _graphql_door(settings: Settings, metrics: Metrics) -> Door:
         request_id=request_id,
         environment=environment_reference,
         enter=enter_graphql,
+        visitor=partial(_visitor, settings),
         till=metering,
         default_plan=settings.default_plan,
         limits=settings.query_limits,

@@ -8,8 +8,10 @@ from uuid import UUID
 import strawberry
 
 from app.domain.errors import Unauthenticated, ValidationFailed
+from app.domain.login_limits import LoginLimits
 from app.domain.model import Actor, Environment, Plan
 from app.services import environments
+from app.services.login import Lifetimes
 from app.services.passes import Pass
 from schema.loaders import Loaders
 
@@ -23,15 +25,25 @@ def _as_it_is(points: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who comes by HTTP, as far as sessions are concerned: the client's address, its header, and what holds for all."""
+
+    address: str
+    authorization: str | None
+    lifetimes: Lifetimes
+    login_limits: LoginLimits
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """One operation's context. A connection that carries several makes a new one for each.
 
     ``caller`` is None where no credentials were given. ``environment`` is the request's own reference to an
     environment, a UUID or a name (``X-AgentStack-Env``, ``?env=``); None means production. ``default_plan`` is what
-    a new project gets. ``bearer`` is what lets in a connection that stays. ``operation_named`` says whether the
-    request names the operation that it wants. ``replayed`` takes the mutations, by response key, that were answered
-    as an earlier time under their idempotency key. ``charge`` lets whoever pays for the request pay what the operation
-    costs in all (it raises RateLimited), ``correct`` says what it did cost.
+    a new project gets. ``bearer`` is what lets in a connection that stays, ``visitor`` who came by HTTP.
+    ``operation_named`` says whether the request names the operation that it wants. ``replayed`` takes the mutations,
+    by response key, that were answered as an earlier time under their idempotency key. ``charge`` lets whoever pays
+    for the request pay what the operation costs in all (it raises RateLimited), ``correct`` says what it did cost.
     """
 
     caller: Actor | None
@@ -41,6 +53,7 @@ class Context:
     loaders: Loaders
     bearer: Pass | None = None
     operation_named: bool = True
+    visitor: Visitor | None = None
     charge: Callable[[int], Awaitable[None]] = _for_free
     correct: Callable[[int], None] = _as_it_is
     replayed: list[str | int] = field(default_factory=list)
@@ -51,6 +64,13 @@ class Context:
         if self.caller is None:
             raise Unauthenticated("Log in first: this needs a user's token or an API key as a bearer token.")
         return self.caller
+
+    @property
+    def known_visitor(self) -> Visitor:
+        """Who comes. Raises Unauthenticated for an operation that no HTTP request brought."""
+        if self.visitor is None:
+            raise Unauthenticated("Sessions begin and end over HTTP.")
+        return self.visitor
 
     @property
     def held(self) -> Pass:

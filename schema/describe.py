@@ -46,6 +46,14 @@ def mutation(resolver: Resolver) -> Resolver:
     return cast(Resolver, made)
 
 
+def unkeyed_mutation(resolver: Resolver) -> Resolver:
+    """Make a resolver a mutation that takes no idempotency key. Its docstring is the description."""
+    made = strawberry.mutation(resolver, description=_docstring(resolver))
+    for argument in made.arguments:
+        argument.description = "What is asked for."
+    return cast(Resolver, made)
+
+
 def subscription(resolver: Resolver) -> Resolver:
     """Make an asynchronous generator a subscription. Its docstring is the description."""
     return cast(Resolver, strawberry.subscription(resolver, description=_docstring(resolver)))

@@ -10,6 +10,7 @@ from litestar.types import Scope
 
 from app.domain.model import Actor, Plan
 from app.domain.query_limits import Introspection, QueryLimits
+from schema.context import Visitor
 from schema.operations import Observe
 from schema.root import DEFAULT_LIMITS
 
@@ -43,6 +44,10 @@ class Door:
     """What this door needs from the application around it.
 
     ``graphiql`` answers browsers, None if nothing does; ``request_id`` gives the id under which a request is logged,
+    ``environment`` the environment that it names, if any; ``enter`` lets the services know of it; ``visitor`` tells who
+    comes; at the ``till`` it is paid for; ``default_plan`` is for new projects, ``limits`` and ``introspection`` for
+    operations; ``suggestions`` says whether errors name what may have been meant, ``get_queries`` whether operations
+    come by GET, too; ``trusted_documents``, texts by id, are all that runs, where they are given.
     ``environment`` the environment that it names, if any; ``enter`` lets the services know of it; at the ``till`` it is
     paid for; ``default_plan`` is for new projects, ``limits`` and ``introspection`` for operations; ``suggestions``
     says whether errors name what may have been meant, ``get_queries`` whether operations come by GET, too;
@@ -53,6 +58,7 @@ class Door:
     request_id: Callable[[Scope], str]
     environment: Callable[[AnyConnection], str | None]
     enter: Callable[[Scope], None]
+    visitor: Callable[[AnyConnection], Visitor]
     till: Till
     default_plan: Plan = Plan.PRO
     limits: QueryLimits = DEFAULT_LIMITS

@@ -32,7 +32,7 @@ _TREE: Final = frozenset(
 # A call of a service for each object, however many there are at once.
 _CALLS: Final = frozenset({("ResolvedDocument", "blame")})
 # What guesses at a secret is counted by field, so it can be asked for once in an operation.
-_ONCE: Final = frozenset({("Mutation", "checkProtectedField")})
+_ONCE: Final = frozenset({("Mutation", "checkProtectedField"), ("Mutation", "logIn")})
 _WRAPPERS: Final = ("Connection", "Edge", "PageInfo")
 # Longer than lists that are neither pages nor the tree commonly are.
 _LIST: Final = 10

@@ -161,6 +161,7 @@ class _GraphQLDoor(GraphQLController[Context, None]):
         await self.door.till.charge(request.scope, caller, READ_POINTS)
         return replace(
             self._made(request, caller),
+            visitor=self.door.visitor(request),
             charge=partial(self.door.till.charge_in_all, request.scope),
             correct=partial(self.door.till.correct, request.scope),
         )

@@ -11,6 +11,7 @@ from strawberry.types import ExecutionContext
 
 from app.domain.query_limits import Introspection, QueryLimits
 from schema import enums as enums
+from schema.accounts import AccountMutation
 from schema.api_keys import ApiKeyMutation
 from schema.backups import BackupMutation
 from schema.canaries import CanaryMutation
@@ -31,6 +32,7 @@ from schema.generations import GenerationQuery
 from schema.guard import Guard, Rules
 from schema.member_mutations import MemberMutation
 from schema.node_query import NodeQuery
+from schema.notifying import NotifyingMutation
 from schema.operations import KnownDocuments, Observe, Observed, OwnLoaders
 from schema.project_mutations import ProjectMutation
 from schema.project_query import ProjectQuery
@@ -41,6 +43,7 @@ from schema.release_mutations import ReleaseMutation
 from schema.scalars import SCALARS
 from schema.settings import SettingsMutation
 from schema.subscriptions import Subscription
+from schema.transfer import TransferMutation
 from schema.viewer import ViewerQuery
 from schema.webhook_mutations import WebhookMutation
 
@@ -67,6 +70,7 @@ class Query(
     description="What can be done. Each mutation answers with what was done, or with a `Refusal`: then nothing changed."
 )
 class Mutation(
+    AccountMutation,
     ProjectMutation,
     EnvironmentMutation,
     CheckpointMutation,
@@ -80,6 +84,8 @@ class Mutation(
     CanaryMutation,
     ExperimentMutation,
     PromotionMutation,
+    NotifyingMutation,
+    TransferMutation,
     ReleaseMutation,
     ProtectedMutation,
 ):

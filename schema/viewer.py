@@ -12,6 +12,7 @@ from app.domain.model import Actor as Caller
 from app.domain.model import Role, Scope
 from app.domain.policy import Operation
 from app.services import identity, projects
+from app.storage import accounts
 from schema.context import Info
 from schema.describe import field
 from schema.environments import EnvironmentNode
@@ -29,6 +30,10 @@ class Account:
         description="E-mail address, lower case; null where an external issuer vouches for none."
     )
     created_at: datetime = strawberry.field(description="When it was registered.")
+
+    @classmethod
+    def of(cls, account: accounts.Account) -> "Account":
+        return cls(uuid=account.uuid, email=account.email, created_at=account.created_at)
 
 
 @strawberry.type(description="What the user is in one project.")
@@ -79,8 +84,7 @@ class Viewer:
     @field
     async def account(self, info: Info) -> Account:
         """The user's account; for an API key, the account that made it."""
-        found = await identity.account(info.context.actor)
-        return Account(uuid=found.uuid, email=found.email, created_at=found.created_at)
+        return Account.of(await identity.account(info.context.actor))
 
     @field
     async def role(self, info: Info, project_id: ProjectId = None) -> Role | None:

@@ -45,9 +45,12 @@ class Imported:
 
 
 @operation(Action.IMPORT_DOCUMENTS, once=False)
-async def import_documents(actor: Actor, project_id: int, env: str | None, chunks: AsyncIterator[bytes]) -> Imported:
+async def import_documents(
+    actor: Actor, project_id: int, env: str | None, chunks: AsyncIterator[bytes], digest: str | None = None
+) -> Imported:
     """Replace or create the documents that NDJSON lines ``{"kind", "key", "data"}`` name: all, or none.
 
+    ``digest`` tells the lines from others under the request's idempotency key, where they are known beforehand.
     Raises ValidationFailed, ValueNotStorable, MalformedJson with the ``line``; EnvironmentNotFound,
     EnvironmentArchived, WriteWhileRollingOut.
     """
@@ -55,14 +58,18 @@ async def import_documents(actor: Actor, project_id: int, env: str | None, chunk
     # A place first, a connection afterwards: those who wait for a place must not keep connections from others.
     async with _importing:
         try:
-            return await _import(actor, project_id, env, chunks)
+            return await _import(actor, project_id, env, chunks, digest)
         except db.RETRIABLE as error:
             # The lines have been read and cannot be read again; only the sender can repeat them.
             raise Busy from error
 
 
 @done_once(stream="chunks")
-async def _import(actor: Actor, project_id: int, env: str | None, chunks: AsyncIterator[bytes]) -> Imported:
+async def _import(
+    actor: Actor, project_id: int, env: str | None, chunks: AsyncIterator[bytes], digest: str | None
+) -> Imported:
+    # What an idempotency key stands for is the arguments.
+    del digest
     async with db.transaction(statement_timeout=TIMEOUT):
         seen = await access.environment_in_context(actor, project_id, env, Operation.WRITE)
         staging = Staging(await protections.at(project_id, seen.head_uuid))

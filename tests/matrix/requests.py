@@ -81,7 +81,8 @@ BESIDE = {
 """Operations that no request is, but a part of one."""
 
 PUBLIC = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh")}
-"""Routes that ask for no token. Outside of ``/api/`` and ``/graphql`` there are only files and descriptions."""
+PUBLIC_MUTATIONS = {"register", "logIn", "refreshSession"}
+"""What asks for no token. Outside of ``/api/`` and ``/graphql`` there are only files and descriptions."""
 
 TWINS = {
     f"POST {PROJECT}/members": f"POST {PROJECT}/invitations",
@@ -212,6 +213,24 @@ class Ask:
         declared = ", ".join(f"${name}: {VARIABLES[name][0]}" for name in values)
         query = f"query ({declared}) {{ {self.query} }}" if declared else f"{{ {self.query} }}"
         return await world.client.post("/graphql", json={"query": query, "variables": values})
+
+
+@dataclass(frozen=True)
+class LogOut:
+    """The caller ends its session, by the mutation."""
+
+    name: str = "logOut"
+    operation: Operation = Operation.LOG_OUT
+    through: Operation | None = None
+    changes: bool = True
+
+    def says(self, world: World) -> str:
+        return ""
+
+    async def send(self, world: World) -> httpx.Response:
+        return await world.client.post(
+            "/graphql", json={"query": "mutation { logOut { __typename ... on Refusal { code } } }"}
+        )
 
 
 @dataclass(frozen=True)
@@ -454,6 +473,7 @@ IN_CONTEXT = {
     f"GET {PROJECT}/export",
     "writeDocument",
     "deleteDocument",
+    "importDocuments",
     "Project.activeEnvironment",
     "Project.document",
     "Viewer.activeEnvironment",
@@ -497,6 +517,7 @@ REQUESTS: list[Request] = [
     *_changes(),
     *REST_READS,
     Post("/api/auth/logout", Operation.LOG_OUT),
+    LogOut(),
     Leave(),
     *QUERIES,
     *SUBSCRIPTIONS.values(),

@@ -369,6 +369,7 @@ REST += [
     Rest("POST", f"{AB_TEST}/promote", Action.DECLARE_WINNER, lambda _: {"winner": "B"}),
 ]
 # Without a token there is nobody whose key it could be, and none outlives the token that it came with.
+SESSIONS = {"register", "logIn", "refreshSession", "logOut"}
 UNKEYED = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh", "logout")}
 
 
@@ -433,6 +434,13 @@ MUTATIONS = [
         Action.REJECT_PROMOTION,
         lambda world: {"promotionUuid": str(world.promotion), "reason": "Not now"},
         "promotion { status reason }",
+    ),
+    Mutation("notifyEnvironment", Action.NOTIFY, lambda world: {**_env(world), "message": "Look"}),
+    Mutation(
+        "importDocuments",
+        Action.IMPORT_DOCUMENTS,
+        lambda world: {"projectId": world.project.id, "documents": [{"kind": "page", "key": "b", "data": {}}]},
+        "created changed unchanged",
     ),
     Mutation("validateEnvironment", Action.VALIDATE_ENVIRONMENT, _env, "environment { status } checks { passed }"),
     Mutation(
