@@ -54,6 +54,9 @@ LastEventId = Annotated[
 Ticket = Annotated[
     str | None, QueryParameter(description="From the address in `eventStreams`; without it, a token is needed.")
 ]
+Seen = Annotated[
+    str | None, QueryParameter(description="From the address in `eventStreams`: what the client has evaluated.")
+]
 
 _PROJECT: Final = (
     Parameter(
@@ -280,14 +283,16 @@ async def admit_follower(request: Request[Any, Any, Any]) -> None:
     before_request=admit_follower,
     opt={RATE: RateClass.STREAM},
 )
-async def follow_flags(request: StrictRequest, ticket: Ticket = None, last_event_id: LastEventId = None) -> EventStream:
+async def follow_flags(
+    request: StrictRequest, ticket: Ticket = None, seen: Seen = None, last_event_id: LastEventId = None
+) -> EventStream:
     """Follow the project's flags: an event whenever one may have another value, so that it is time to ask again.
 
     Each event's data is `{"type": "refetchEvaluation", "etag", "lastModified"}`. What changes in documents of users
     makes no event.
     """
     bearer: Pass = request.scope["state"][_PASS]
-    found = await flag_stream.follow(bearer, _project(request), last_event_id or None)
+    found = await flag_stream.follow(bearer, _project(request), last_event_id or None, seen=seen)
     return EventStream(_written(found), bearer.until_lost)
 
 

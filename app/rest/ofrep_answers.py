@@ -84,11 +84,14 @@ def bulk(found: Found, actor: Actor, if_none_match: str | None) -> Evaluations:
     texts = found.known.texts
     said = b",".join([texts.get(evaluation) or _part(found.known, evaluation) for evaluation in found.evaluations])
     metadata = encode(_origin(found.route, found.known))
-    content = b'{"flags":[' + said + b'],"metadata":' + metadata + b',"eventStreams":' + _streams(actor) + b"}"
-    version = sha256(content).hexdigest()[:24]
+    ticket = stream_tickets.issue(actor, time.time())
+    # Whatever else has changed in the project is no news to this user.
+    version = sha256(b"%b %b %b" % (said, metadata, (ticket or "").encode())).hexdigest()[:24]
     tag = etag(version).encode()
     if is_known(version, if_none_match):
         return Evaluations(b"", found.age, 304, tag)
+    streams = _streams(ticket, found.tag) if ticket else b"[]"
+    content = b'{"flags":[' + said + b'],"metadata":' + metadata + b',"eventStreams":' + streams + b"}"
     return Evaluations(content, found.age, 200, tag)
 
 
@@ -133,9 +136,7 @@ def _origin(route: Route, known: Known) -> dict[str, Value]:
     return origin
 
 
-def _streams(actor: Actor) -> bytes:
-    ticket = stream_tickets.issue(actor, time.time())
-    if ticket is None:
-        return b"[]"
-    endpoint = {"requestUri": f"{STREAM}?ticket={ticket}"}
+def _streams(ticket: str, tag: str) -> bytes:
+    # With what the client has seen: what changes before its stream begins, it is told of then.
+    endpoint = {"requestUri": f"{STREAM}?ticket={ticket}&seen={tag}"}
     return encode([{"type": "sse", "endpoint": endpoint, "inactivityDelaySec": _INACTIVITY_SECONDS}])

@@ -45,6 +45,7 @@ class Snapshot:
 
     routes: routing.Snapshot
     known: Mapping[UUID, Known]
+    _tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def version(self) -> int:
@@ -53,9 +54,16 @@ class Snapshot:
     def tag(self, now: float) -> str:
         """Return a digest of all that makes a difference to somebody, at ``now`` of this process's clock."""
         routes = self.routes.at(now)
+        share = f"{routes.canary}"
+        tag = self._tags.get(share)
+        if tag is None:
+            tag = self._tags[share] = self._digest(routes, share)
+        return tag
+
+    def _digest(self, routes: routing.Snapshot, share: str) -> str:
         said = [
             *sorted(f"{uuid} {known.version}" for uuid, known in self.known.items()),
-            f"{routes.canary}",
+            share,
             f"{routes.routes.trial and routes.routes.trial.experiment.uuid}",
             *(f"{reserved.place.env_uuid}" for reserved in routes.routes.reserved),
         ]
@@ -64,12 +72,16 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a user gets, where it comes from, and how many seconds old what it was made of is."""
+    """What a user gets, where it comes from, and how many seconds old what it was made of is.
+
+    ``tag`` is that of all that makes a difference to somebody.
+    """
 
     route: Route
     known: Known
     evaluations: Sequence[Evaluation]
     age: float
+    tag: str
 
 
 async def _read(project_id: int, before: Snapshot | None) -> Snapshot:
@@ -136,7 +148,7 @@ async def one(actor: Actor, project_id: int, key: str, context: Context, env: st
     gone, known, age = await _served(actor, project_id, found, context, env)
     flag = known.flags.find(key)
     document = await _seen(project_id, found, known, context) if flag.asks else {}
-    return Answer(gone, known, evaluate([flag], context.user, document), age)
+    return Answer(gone, known, evaluate([flag], context.user, document), age, found.tag(time.monotonic()))
 
 
 async def every(
@@ -150,7 +162,8 @@ async def every(
     gone, known, age = await _served(actor, project_id, found, context, env)
     flags = known.flags
     document = await _seen(project_id, found, known, context) if flags.asks else {}
-    return Answer(gone, known, evaluate(flags.flags.values(), context.user, document), age)
+    results = evaluate(flags.flags.values(), context.user, document)
+    return Answer(gone, known, results, age, found.tag(time.monotonic()))
 
 
 async def _served(
