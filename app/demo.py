@@ -64,7 +64,7 @@ async def prepare() -> Demo:
     for key in await api_keys.list_keys(actor, project.id):
         if key.name == _KEY_NAME and key.revoked_at is None:
             await api_keys.revoke(actor, project.id, key.uuid)
-    created = await api_keys.create(actor, project.id, _KEY_NAME, [Scope.READ, Scope.WRITE])
+    created = await api_keys.create(actor, project.id, _KEY_NAME, [Scope.READ, Scope.WRITE, Scope.EVALUATE])
     assert created.secret is not None
     return Demo(
         project,

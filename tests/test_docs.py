@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,6 +70,16 @@ def test_the_tour_is_what_happens(demo: Served) -> None:
         if not example.matches(output)
     ]
     assert not wrong, "\n\n".join(wrong)
+
+
+def test_the_program_that_asks_for_a_flag(demo: Served) -> None:
+    blocks: list[str] = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(blocks) == 1
+    program = blocks[0].replace("http://127.0.0.1:8000", demo.url).replace("strata_…", _printed(demo, "API key"))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    promised = re.search(r"# (.+)", program)
+    assert promised is not None
+    assert done.stdout.strip() == promised[1]
 
 
 def test_the_commands_that_the_demo_prints_work_as_printed(demo: Served) -> None:

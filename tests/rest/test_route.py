@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from app.domain.bucketing import variant
 from app.domain.canary import serves
 from app.domain.model import Actor, Project, Scope
 from app.services import api_keys, canaries, routing, settings
@@ -253,3 +254,28 @@ async def test_reads_with_a_user_go_where_the_user_goes_if_the_project_wants_it(
     assert [await price(client, project, user) for user in (inside, outside, None)] == [2, 1, 1]
     answer = await client.get(f"/api/projects/{project.id}/data", params={"user_uuid": "x" * 257})
     assert answer.status_code == 422
+
+
+async def test_the_oldest_test_that_runs_deals_everybody(
+    client: httpx.AsyncClient, owner: Headers, project: Project, shop: Shop
+) -> None:
+    client.headers.update(owner)
+    side = await shop.fork("b")
+    await shop.merge("b", {"price": 5})
+    other = await shop.fork("later")
+    tests = []
+    for env, seed in ((side, "first"), (other, "second")):
+        body = {"env_a_uuid": str(project.production_uuid), "env_b_uuid": str(env), "split_pct": 50, "ab_seed": seed}
+        made = await client.post("/api/sandbox/ab-test", json=body)
+        assert made.status_code == 201, made.text
+        tests.append(made.json()["test_id"])
+    for user in USERS[:20]:
+        said = (await ask(client, project, user)).json()
+        dealt = variant(user, "first", 50)
+        assert (said["reason"], said["test_id"], said["variant"]) == ("experiment", tests[0], dealt)
+        assert said["env_uuid"] == str(side if dealt == "B" else project.production_uuid)
+    tags = {(await ask(client, project, user)).headers["ETag"] for user in USERS}
+    assert len(tags) == 2
+    assert (await client.post(f"/api/sandbox/ab-test/{tests[0]}/stop", json={"reason": "enough"})).status_code == 200
+    await asyncio.sleep(1.05)
+    assert (await ask(client, project)).json()["test_id"] == tests[1]
