@@ -14,6 +14,7 @@ from app import doctor as diagnosis
 from app import serving
 from app.commands.background import jobs, worker
 from app.commands.common import Progress, database_url_option, in_words, json_option, run, say, settings_of
+from app.commands.completion import completion
 from app.commands.dumps import backup, restore
 from app.commands.keys import key
 from app.commands.protected import secrets, sweep
@@ -31,7 +32,10 @@ from schema.root import schema_text
 def main() -> None:
     """Environments for JSON data: fork, edit, compare, checkpoint and roll back.
 
-    'strata demo' shows it with a sample project; 'strata serve' is the server.
+    'strata demo' shows it with a sample project; 'strata serve' is the server. Settings come from STRATA_* variables.
+
+    Exit codes: 0 done, 1 refused or something is wrong, 2 the command line cannot be read, 3 the database cannot be
+    reached.
     """
 
 
@@ -44,6 +48,7 @@ main.add_command(secrets)
 main.add_command(sweep)
 main.add_command(backup)
 main.add_command(restore)
+main.add_command(completion)
 
 
 @main.command()
@@ -51,7 +56,11 @@ main.add_command(restore)
 @json_option
 @in_words
 def migrate(database_url: str | None, as_json: bool) -> None:
-    """Bring the database up to date; safe when several processes do so at once."""
+    """Bring the database up to date; safe when several processes do so at once.
+
+    \b
+    strata migrate --database-url postgresql://strata@db/strata
+    """
     with serving.database(settings_of(database_url), migrate=False) as found:
         applied = asyncio.run(migrations.migrate(found.owner_dsn))
     say(f"{len(applied)} migrations applied." if applied else "Nothing to do.", {"applied": applied}, as_json)
@@ -62,7 +71,12 @@ def migrate(database_url: str | None, as_json: bool) -> None:
 @json_option
 @in_words
 def doctor(database_url: str | None, as_json: bool) -> None:
-    """Say in words what is wrong with this installation. Exit code 1 if something is."""
+    """Say in words what is wrong with this installation. Exit code 1 if something is.
+
+    \b
+    strata doctor
+    strata doctor --json
+    """
     settings = settings_of(database_url)
     findings = list(diagnosis.look_at_machine(settings))
     if all(finding.level != "problem" for finding in findings):
@@ -86,7 +100,11 @@ def doctor(database_url: str | None, as_json: bool) -> None:
 
 @main.command("export-schema")
 def export_schema() -> None:
-    """Print the GraphQL schema."""
+    """Print the GraphQL schema.
+
+    \b
+    strata export-schema > schema.graphql
+    """
     click.echo(schema_text(), nl=False)
 
 
@@ -106,7 +124,11 @@ def _project_value(found: Project) -> dict[str, Any]:
 @json_option
 @in_words
 def project_create(name: str, owner: str, database_url: str | None, as_json: bool) -> None:
-    """Make a project."""
+    """Make a project.
+
+    \b
+    strata project create Shop --owner ada@example.com
+    """
 
     async def work() -> Project:
         return await projects.create(await operator.actor(owner), name, Settings.from_env().default_plan)
@@ -120,7 +142,11 @@ def project_create(name: str, owner: str, database_url: str | None, as_json: boo
 @json_option
 @in_words
 def project_list(database_url: str | None, as_json: bool) -> None:
-    """List all projects of this installation."""
+    """List all projects of this installation.
+
+    \b
+    strata project list --json
+    """
     found = run(database_url, operator.list_projects)
     if as_json:
         click.echo(json.dumps([_project_value(item) for item in found]))
@@ -136,14 +162,18 @@ def project_list(database_url: str | None, as_json: bool) -> None:
 @json_option
 @in_words
 def project_set_plan(project_id: int, plan: str, database_url: str | None, as_json: bool) -> None:
-    """Set the plan of a project."""
+    """Set the plan of a project.
+
+    \b
+    strata project set-plan 1 premium
+    """
     found = run(database_url, lambda: operator.set_plan(project_id, Plan(plan)))
     say(f"Project {found.id} has the plan {found.plan}.", _project_value(found), as_json)
 
 
 @main.group()
 def account() -> None:
-    """Make accounts."""
+    """Make accounts, and give them new passwords."""
 
 
 @account.command("create")
@@ -153,9 +183,33 @@ def account() -> None:
 @json_option
 @in_words
 def account_create(email: str, password: str, database_url: str | None, as_json: bool) -> None:
-    """Make an account; asks for the password unless STRATA_PASSWORD has it."""
+    """Make an account; asks for the password unless STRATA_PASSWORD has it.
+
+    \b
+    strata account create ada@example.com
+    """
     found = run(database_url, lambda: identity.register(email, password))
     say(f"Account {found.email}", {"uuid": str(found.uuid), "email": found.email}, as_json)
+
+
+@account.command("password")
+@click.argument("email")
+@click.option("--password", prompt=True, hide_input=True, confirmation_prompt=True, envvar="STRATA_PASSWORD")
+@database_url_option
+@json_option
+@in_words
+def account_password(email: str, password: str, database_url: str | None, as_json: bool) -> None:
+    """Give an account a new password, and end its sessions; asks for it unless STRATA_PASSWORD has it.
+
+    \b
+    strata account password ada@example.com
+    """
+
+    async def work() -> None:
+        await identity.set_password((await operator.actor(email)).account_uuid, password)
+
+    run(database_url, work)
+    say(f"{email} has a new password.", {"email": email}, as_json)
 
 
 @main.command()
@@ -164,7 +218,11 @@ def account_create(email: str, password: str, database_url: str | None, as_json:
 @json_option
 @in_words
 def token(email: str, database_url: str | None, as_json: bool) -> None:
-    """Print an access token of an account, for trying things out."""
+    """Print an access token of an account, for trying things out.
+
+    \b
+    curl -H "Authorization: Bearer $(strata token ada@example.com)" http://127.0.0.1:8000/api/auth/me
+    """
     seconds = Settings.from_env().token_seconds
     text = run(database_url, lambda: operator.token(email, seconds))
     say(text, {"access_token": text, "token_type": "bearer", "expires_in": seconds}, as_json)
@@ -181,7 +239,12 @@ def token(email: str, database_url: str | None, as_json: bool) -> None:
 def import_(
     project_id: int, file: BinaryIO, email: str, env: str | None, database_url: str | None, as_json: bool
 ) -> None:
-    """Import NDJSON lines {"kind", "key", "data"} from FILE ('-' for standard input): all, or none."""
+    """Import NDJSON lines {"kind", "key", "data"} from FILE ('-' for standard input): all, or none.
+
+    \b
+    strata import 1 shop.ndjson --as ada@example.com
+    zcat shop.ndjson.gz | strata import 1 - --as ada@example.com --env staging
+    """
 
     async def chunks() -> AsyncIterator[bytes]:
         read, progress = 0, Progress()
@@ -211,7 +274,12 @@ def import_(
 def export(
     project_id: int, email: str, env: str | None, kind: str | None, output: Path | None, database_url: str | None
 ) -> None:
-    """Export all documents that an environment shows, as NDJSON."""
+    """Export all documents that an environment shows, as NDJSON.
+
+    \b
+    strata export 1 --as ada@example.com --output shop.ndjson
+    strata export 1 --as ada@example.com --env staging --kind user | gzip > users.ndjson.gz
+    """
 
     async def work() -> None:
         stream = await transfer.export_documents(await operator.actor(email), project_id, env, kind=kind)

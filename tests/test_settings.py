@@ -1,5 +1,9 @@
 """Settings: wrong ones are refused in words, at start, and never shown."""
 
+import re
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
 from app.domain.query_limits import Introspection, QueryLimits
@@ -128,3 +132,51 @@ def test_hardened_is_the_strictest_of_each_switch() -> None:
     stricter = Settings.from_env({"STRATA_HARDENED": "on", "STRATA_INTROSPECTION": "nobody"})
     assert stricter.introspection is Introspection.NOBODY
     assert not Settings.from_env({}).hardened
+
+
+README = Path(__file__).parent.parent / "README.md"
+APP = README.parent / "app"
+ROW = re.compile(r"^\| (`(?:STRATA|OTEL)_[^|]+) \| ([^|]+) \| [^|]+ \|$", re.MULTILINE)
+
+
+def _documented() -> dict[str, str]:
+    """Each setting of the README's table with its default; ``_X`` after a name is another with its beginning."""
+    found: dict[str, str] = {}
+    known = _known()
+    for names, default in ROW.findall(README.read_text()):
+        row = re.findall(r"`([A-Z_]+)`", names)
+        defaults = re.findall(r"`([^`]*)`", default) or [default.strip()]
+        for number, name in enumerate(row):
+            whole = name if not name.startswith("_") else _whole(row[0], name, known)
+            found[whole] = defaults[number] if len(defaults) == len(row) else default.strip()
+    return found
+
+
+def _whole(first: str, end: str, known: set[str]) -> str:
+    parts = first.split("_")
+    return next(whole for n in range(len(parts), 0, -1) if (whole := "_".join(parts[:n]) + end) in known)
+
+
+def _known() -> set[str]:
+    """Each variable that the program names, those of GraphQL's limits included."""
+    texts = [path.read_text() for path in APP.rglob("*.py")]
+    named = {name for text in texts for name in re.findall(r"\b(?:STRATA|OTEL_EXPORTER)_[A-Z_]*[A-Z]\b", text)}
+    return named | {f"STRATA_GRAPHQL_{limit.name.upper()}" for limit in fields(QueryLimits)}
+
+
+def test_the_readme_lists_every_setting() -> None:
+    # Of the last two one is for the command line's passwords, the other for the tests' own database.
+    assert set(_documented()) == _known() - {"STRATA_PASSWORD", "STRATA_TEST_FAST_PG"}
+
+
+def test_the_readme_says_the_defaults() -> None:
+    source = (APP / "settings.py").read_text()
+    names = re.findall(r'^    (\w+): [^\n]+\n    """``((?:STRATA|OTEL)_\w+)``:', source, re.MULTILINE)
+    assert len(names) > 20
+    documented, default = _documented(), Settings()
+    for field, name in names:
+        value = getattr(default, field)
+        if isinstance(value, bool):
+            value = {True: "on", False: "off"}[value] if name != "STRATA_WORKER" else "inside"
+        if isinstance(value, int | str):
+            assert documented[name] in (str(value), "none"), name

@@ -16,6 +16,9 @@ def worker(database_url: str | None) -> None:
     """Do background work until stopped by Ctrl-C or SIGTERM.
 
     'strata serve' does it, too, unless STRATA_WORKER is 'apart'; any number of both may run.
+
+    \b
+    strata worker --database-url postgresql://strata@db/strata
     """
     settings = settings_of(database_url)
     with serving.database(settings) as found:
@@ -32,7 +35,11 @@ def jobs() -> None:
 @json_option
 @in_words
 def failed(database_url: str | None, as_json: bool) -> None:
-    """List the jobs that failed so often that they were laid aside."""
+    """List the jobs that failed so often that they were laid aside.
+
+    \b
+    strata jobs failed --json
+    """
     found = run(database_url, service.dead_jobs)
     if as_json:
         rows = [
@@ -50,6 +57,10 @@ def failed(database_url: str | None, as_json: bool) -> None:
 @json_option
 @in_words
 def retry(database_url: str | None, as_json: bool) -> None:
-    """Put the jobs that were laid aside back into the queue."""
+    """Put the jobs that were laid aside back into the queue.
+
+    \b
+    strata jobs retry
+    """
     count = run(database_url, service.revive)
     say(f"{count} jobs will be tried again.", {"jobs": count}, as_json)

@@ -1,17 +1,19 @@
 """What the commands of the command line share."""
 
+import errno
 import json
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import wraps
-from typing import Any, TypeVar
+from typing import IO, Any, Final, TypeVar
 
+import asyncpg
 import click
 
 from app import serving
-from app.domain.errors import DomainError
+from app.domain.errors import DatabaseUnavailable, DomainError
 from app.settings import InvalidSetting, Settings
 from app.storage import dump, migrations, tracing
 from app.storage.embedded import EmbeddedError
@@ -20,9 +22,19 @@ from app.storage.master_key import MasterKeyError
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 
-_FAILURES = (
-    DomainError,
+REFUSED: Final = 1
+UNREACHED: Final = 3
+"""Exit codes; 2 is click's, for a command line that cannot be read."""
+
+_UNREACHED: Final = (
+    DatabaseUnavailable,
     EmbeddedError,
+    # The server is there and lets nobody in, or has no such database.
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+)
+_FAILURES: Final = (
+    DomainError,
     InvalidSetting,
     MasterKeyError,
     migrations.MigrationFailed,
@@ -32,19 +44,58 @@ _FAILURES = (
 )
 
 
+class Failure(click.ClickException):
+    """What went wrong, in one line of words on standard error, or as JSON for who asked for that."""
+
+    exit_code = REFUSED
+
+    def __init__(self, message: str, code: str, *, as_json: bool) -> None:
+        super().__init__(message)
+        self._body = {"error": code, "message": message} if as_json else None
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print it."""
+        if self._body is None:
+            super().show(file)
+        else:
+            click.echo(json.dumps(self._body), file=file or sys.stderr)
+
+
+class Unreached(Failure):
+    """The database does not answer, or does not let Strata in."""
+
+    exit_code = UNREACHED
+
+    def __init__(self, message: str, *, as_json: bool) -> None:
+        super().__init__(message, DatabaseUnavailable.code, as_json=as_json)
+
+
 def in_words(command: F) -> F:
-    """Turn the failures that we know into one line and exit code 1."""
+    """Turn the failures that we know into one line, and exit code 1; 3 if the database cannot be reached."""
 
     @wraps(command)
     def run(*args: Any, **kwargs: Any) -> Any:
+        as_json = bool(kwargs.get("as_json"))
         try:
             return command(*args, **kwargs)
+        except _UNREACHED as error:
+            raise Unreached(_words(error), as_json=as_json) from None
         except _FAILURES as error:
-            raise click.ClickException(getattr(error, "message", str(error))) from None
+            raise Failure(_words(error), getattr(error, "code", "failed"), as_json=as_json) from None
+        except asyncpg.PostgresError as error:
+            raise Unreached(f"The database refuses Strata: {error}", as_json=as_json) from None
         except OSError as error:
-            raise click.ClickException(f"The database cannot be reached: {error}") from None
+            if error.errno == errno.EPIPE:
+                raise
+            if error.filename is not None:
+                raise Failure(f"{error.filename}: {error.strerror}", "failed", as_json=as_json) from None
+            raise Unreached(f"The database cannot be reached: {error}", as_json=as_json) from None
 
     return run  # type: ignore[return-value]
+
+
+def _words(error: Exception) -> str:
+    return str(getattr(error, "message", error))
 
 
 database_url_option = click.option(

@@ -41,7 +41,11 @@ def create(
     database_url: str | None,
     as_json: bool,
 ) -> None:
-    """Make an API key of a project and print it, this once."""
+    """Make an API key of a project and print it, this once.
+
+    \b
+    strata key create 1 ci --owner ada@example.com --scope read --scope write --days 90
+    """
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
 
     async def work() -> api_keys.CreatedKey:
@@ -59,7 +63,11 @@ def create(
 @json_option
 @in_words
 def list_(project_id: int, database_url: str | None, as_json: bool) -> None:
-    """List the API keys of a project, newest first."""
+    """List the API keys of a project, newest first.
+
+    \b
+    strata key list 1
+    """
     found = run(database_url, lambda: operator.list_keys(project_id))
     lines = [f"{item.prefix}  {_state(item):22}  {','.join(item.scopes):12}  {item.name}" for item in found]
     say("\n".join(lines) or "None.", [_value(item) for item in found], as_json)
@@ -71,7 +79,11 @@ def list_(project_id: int, database_url: str | None, as_json: bool) -> None:
 @json_option
 @in_words
 def revoke(prefix_or_uuid: str, database_url: str | None, as_json: bool) -> None:
-    """Revoke the API key with this prefix or UUID for good. Servers refuse it within a second."""
+    """Revoke the API key with this prefix or UUID for good. Servers refuse it within a second.
+
+    \b
+    strata key revoke sk_4f1d2c9a
+    """
     revoked = run(database_url, lambda: operator.revoke_key(prefix_or_uuid))
     say(f"{revoked.prefix} is revoked.", _value(revoked), as_json)
 
@@ -85,6 +97,10 @@ def rotate(at_once: bool, database_url: str | None, as_json: bool) -> None:
     """Replace the key that signs users' access tokens.
 
     Tokens that the old key signed are taken until they expire. Running servers need no restart.
+
+    \b
+    strata key rotate
+    strata key rotate --at-once
     """
     kid = run(database_url, lambda: operator.rotate_signing_key(at_once=at_once))
     say(f"New tokens are signed with {kid} from now on.", {"kid": kid}, as_json)

@@ -24,6 +24,9 @@ def sweep(scrubs: bool, database_url: str | None, as_json: bool) -> None:
     """Take protected values out of all that was stored before their place was protected.
 
     Servers do so by themselves; this waits until it is done.
+
+    \b
+    strata sweep --scrub
     """
 
     async def work() -> list[int]:
@@ -55,6 +58,9 @@ def rotate(database_url: str | None, as_json: bool) -> None:
     """Encrypt all protected values with new keys, one for each project.
 
     One that was interrupted goes on where it stopped. Old keys are destroyed within the hour after the next.
+
+    \b
+    strata secrets rotate
     """
     done = run(database_url, rotation.rotate_all)
     count = sum(done.values())

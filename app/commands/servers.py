@@ -41,7 +41,12 @@ def serve(
     hardened: bool,
     database_url: str | None,
 ) -> None:
-    """Serve the API until stopped by Ctrl-C or SIGTERM; requests under way are answered first, for ten seconds."""
+    """Serve the API until stopped by Ctrl-C or SIGTERM; requests under way are answered first, for ten seconds.
+
+    \b
+    strata serve --port 8080
+    strata serve --database-url postgresql://strata@db/strata --workers 4 --hardened
+    """
     settings = replace(settings_of(database_url), trusted_documents=read_trusted_documents(trusted_documents))
     settings = replace(settings, workers=workers or settings.workers)
     if hardened:
@@ -64,6 +69,9 @@ def demo(host: str | None, port: int | None, database_url: str | None) -> None:
     """Serve a sample project: a shop with users, orders, two environments and a checkpoint.
 
     Its data lie in a folder of their own; login and API key are new at each start.
+
+    \b
+    strata demo
     """
     settings = settings_of(database_url)
     if settings.data_dir is None:
