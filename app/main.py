@@ -30,7 +30,7 @@ from app.services.external_issuer import ExternalIssuer
 from app.services.health import Watch
 from app.services.login import Lifetimes
 from app.settings import Settings
-from app.storage import backlog, db, deadline, tracing, wakes
+from app.storage import backlog, db, deadline, replica, tracing, wakes
 from app.worker import running
 from schema.context import Visitor
 from schema.door import AnyConnection, Door
@@ -50,6 +50,8 @@ def create_app(settings: Settings) -> Litestar:
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         pooled = settings.direct_database_url is not None
         await db.open_pool(dsn, settings.pool_size, settings.pool_queue, pooled=pooled)
+        if settings.read_database_url:
+            await replica.open_pool(settings.read_database_url, settings.pool_size)
         try:
             identity.keyring.issuer = ExternalIssuer(settings.trusted_issuer) if settings.trusted_issuer else None
             await identity.prepare()
@@ -70,6 +72,7 @@ def create_app(settings: Settings) -> Litestar:
             watch.close()
             await background.finish()
             await wakes.sent()
+            await replica.close_pool()
             await db.close_pool()
 
     operating = [health_routes()]

@@ -25,6 +25,9 @@ class Settings:
     """``STRATA_DIRECT_DATABASE_URL``: the same database without PgBouncer between, if ``STRATA_DATABASE_URL`` leads
     through one: for listening, jobs, migrations and backups. Then no session state is expected of the other."""
 
+    read_database_url: str | None = None
+    """``STRATA_READ_DATABASE_URL``: a read replica, which answers long looks back where it is up to date."""
+
     data_dir: Path | None = None
     """``STRATA_DATA_DIR``: folder of the embedded PostgreSQL. Default: a folder in the user's data directory."""
 
@@ -147,6 +150,7 @@ class Settings:
         found = cls(
             database_url=env.get("STRATA_DATABASE_URL") or None,
             direct_database_url=env.get("STRATA_DIRECT_DATABASE_URL") or None,
+            read_database_url=env.get("STRATA_READ_DATABASE_URL") or None,
             data_dir=Path(data_dir).expanduser() if data_dir else None,
             host=env.get("STRATA_HOST", cls.host),
             port=values.integer(env, "STRATA_PORT", cls.port, 0, 65_535),

@@ -6,7 +6,7 @@ from typing import Any, Final
 from app.domain.audit import Action, Door, Entry, Filter, Recorded, shown
 from app.domain.protected import protection
 from app.domain.values import Value
-from app.storage import db
+from app.storage import db, replica
 from app.storage.codec import dumps, loads
 from app.storage.protections import of_generation
 
@@ -118,6 +118,7 @@ def _conditions(wanted: Filter, arguments: list[object]) -> list[str]:
     return conditions
 
 
+@replica.may_answer
 async def list_page(project_id: int, wanted: Filter, limit: int, before: int | None) -> list[Recorded]:
     """Return up to ``limit`` rows of the project with a number below ``before``, newest first."""
     arguments: list[object] = [project_id, limit, before]
@@ -128,6 +129,7 @@ async def list_page(project_id: int, wanted: Filter, limit: int, before: int | N
     return [_recorded(row) for row in rows]
 
 
+@replica.may_answer
 async def count(project_id: int, wanted: Filter) -> int:
     """Return how many rows meet the filter."""
     arguments: list[object] = [project_id]
@@ -147,6 +149,7 @@ FIRST_BROKEN: Final = (
 """Asks for the first number at which the trail of project ``$1`` is not what was written; null: whole and true."""
 
 
+@replica.may_answer
 async def first_broken(project_id: int) -> int | None:
     """Return the first number at which the project's trail is not what was written, or None: whole and true."""
     number: int | None = await db.fetchval(FIRST_BROKEN, project_id)

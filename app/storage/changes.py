@@ -11,7 +11,7 @@ from app.domain.model import USER_KIND, Change, Entity, Origin
 from app.domain.patch import apply, diff, from_json, to_json
 from app.domain.protected import protection
 from app.domain.values import MISSING, State, Value
-from app.storage import audit, db, shadow_promises, wakes
+from app.storage import audit, db, replica, shadow_promises, wakes
 from app.storage.codec import dumps, loads
 from app.storage.layer_writes import LayerWrite as LayerWrite
 from app.storage.layer_writes import Place as Place
@@ -238,6 +238,7 @@ def flat(text: str) -> dict[str, Value]:
     return value
 
 
+@replica.may_answer
 async def list_page(
     project_id: int,
     *,

@@ -15,16 +15,14 @@ from functools import wraps
 from typing import Any, Final, Literal, ParamSpec, TypeAlias, TypeVar
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
 from app.domain.errors import AuditUnavailable, Busy, DatabaseUnavailable
-from app.domain.serving_errors import Overloaded
 from app.storage import deadline, tracing
 from app.storage.after_commit import followed
+from app.storage.pool import IN_TRANSACTION, MOST_WAITING, Pool, PoolFigures
+from app.storage.pool import Connection as Connection
+from app.storage.pool import Record as Record
 from app.storage.reaching import UNREACHABLE, reaching
-
-Record: TypeAlias = asyncpg.Record
-Connection: TypeAlias = "asyncpg.Connection[Record] | PoolConnectionProxy[Record]"
 
 Isolation: TypeAlias = Literal["read_committed", "repeatable_read"]
 
@@ -32,19 +30,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 ATTEMPTS: Final = 4
-WAITING_SECONDS: Final = 10.0
-"""Longest wait for a connection of the pool."""
-
 _UNITS: Final = {"s": 1, "min": 60}
-_IDENTITY: Final = {"application_name": "strata", "timezone": "UTC"}
-_LIMITS: Final = {
-    "statement_timeout": "5s",
-    "lock_timeout": "2s",
-    "idle_in_transaction_session_timeout": "10s",
-    "jit": "off",
-}
-# Of what a session can be told, PgBouncer keeps up only the two of _IDENTITY.
-_IN_TRANSACTION: Final = "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in _LIMITS.items())
 _TIMEOUTS: Final = (
     "SELECT set_config('statement_timeout', $1, true), set_config('idle_in_transaction_session_timeout', $1, true)"
 )
@@ -67,53 +53,23 @@ class StatementCount:
     count: int = 0
 
 
-_pool: "asyncpg.Pool[Record] | None" = None
-_pooled = False
-_most_waiting = 100
-_waiting = 0
+_pool: Pool | None = None
 _current: ContextVar["Connection | None"] = ContextVar("connection", default=None)
 _encloses: ContextVar[bool] = ContextVar("encloses", default=False)
 _counted: ContextVar[StatementCount | None] = ContextVar("counted", default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class PoolFigures:
-    """How the pool stands: connections that are open, in use, allowed, and tasks that wait for one."""
-
-    open: int
-    used: int
-    most: int
-    waiting: int
-
-
 def pool_figures() -> PoolFigures:
     """Return how the pool stands."""
-    if _pool is None:
-        return PoolFigures(0, 0, 0, 0)
-    size = _pool.get_size()
-    return PoolFigures(size, size - _pool.get_idle_size(), _pool.get_max_size(), _waiting)
+    return PoolFigures(0, 0, 0, 0) if _pool is None else _pool.figures()
 
 
-async def open_pool(dsn: str, size: int, most_waiting: int = 100, *, pooled: bool = False) -> None:
-    """Open the pool of this process; beyond ``most_waiting`` tasks that wait for a connection, others are refused.
-
-    ``pooled`` says that a connection's session may be another one in each transaction, as PgBouncer's are: then nothing
-    is left in it. Raises DatabaseUnavailable if the database cannot be reached.
-    """
-    global _pool, _most_waiting, _pooled
-    _most_waiting, _pooled = most_waiting, pooled
-    try:
-        _pool = await asyncpg.create_pool(
-            dsn,
-            min_size=min(2, size),
-            max_size=size,
-            server_settings=_IDENTITY if pooled else _IDENTITY | _LIMITS,
-            statement_cache_size=0 if pooled else 100,
-            reset=_leave_clean,
-            timeout=10,
-        )
-    except UNREACHABLE as error:
-        raise DatabaseUnavailable from error
+async def open_pool(dsn: str, size: int, most_waiting: int = MOST_WAITING, *, pooled: bool = False) -> None:
+    """Open the pool of this process, as ``Pool`` says. Raises DatabaseUnavailable if it cannot be reached."""
+    global _pool
+    opened = Pool(dsn, size, most_waiting, pooled=pooled)
+    await opened.open()
+    _pool = opened
 
 
 async def close_pool() -> None:
@@ -121,17 +77,17 @@ async def close_pool() -> None:
     global _pool
     pool, _pool = _pool, None
     if pool is not None:
-        try:
-            await asyncio.wait_for(pool.close(), timeout=10)
-        except TimeoutError:
-            pool.terminate()
+        await pool.close()
 
 
-async def _leave_clean(connection: Connection) -> None:
-    # Settings, temporary tables and locks of this project end with their transaction, so a connection needs
-    # no DISCARD on its way back; only a transaction that somebody left open would make it dirty.
-    if connection.is_in_transaction():
-        await connection.execute("ROLLBACK")
+@contextmanager
+def on(connection: Connection) -> Iterator[None]:
+    """Have all calls of this module in the block use a connection, as if it were in a transaction."""
+    token = _current.set(connection)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 @asynccontextmanager
@@ -144,28 +100,8 @@ async def connection() -> AsyncIterator[Connection]:
     pool = _pool
     if pool is None:
         raise DatabaseUnavailable
-    acquired = await _acquired(pool)
-    try:
+    async with pool.connection() as acquired:
         yield acquired
-    finally:
-        await pool.release(acquired)
-
-
-async def _acquired(pool: "asyncpg.Pool[Record]") -> "PoolConnectionProxy[Record]":
-    """Return a connection of the pool. Raises DatabaseUnavailable, Overloaded."""
-    global _waiting
-    if _waiting >= _most_waiting:
-        raise Overloaded
-    _waiting += 1
-    try:
-        with reaching():
-            return await pool.acquire(timeout=WAITING_SECONDS)
-    except DatabaseUnavailable as error:
-        if isinstance(error.__cause__, TimeoutError) and pool_figures().used >= pool.get_max_size():
-            raise Overloaded from error
-        raise
-    finally:
-        _waiting -= 1
 
 
 def is_in_transaction() -> bool:
@@ -220,8 +156,8 @@ async def _begun(acquired: Connection, isolation: Isolation, *, readonly: bool) 
     begun = acquired.transaction(isolation=isolation, readonly=readonly)
     with reaching():
         await begun.start()
-        if _pooled:
-            await acquired.execute(_IN_TRANSACTION)
+        if _pool is not None and _pool.pooled:
+            await acquired.execute(IN_TRANSACTION)
     try:
         yield
     except BaseException:
@@ -254,11 +190,8 @@ async def reading(statement_timeout: str) -> AsyncIterator[Callable[[], Abstract
 
         @contextmanager
         def using() -> Iterator[None]:
-            token = _current.set(acquired)
-            try:
+            with on(acquired):
                 yield
-            finally:
-                _current.reset(token)
 
         yield using
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from app.domain.model import Entity
 from app.domain.protected import protection
 from app.domain.values import MISSING, State
-from app.storage import db
+from app.storage import db, replica
 from app.storage.codec import dumps, loads
 from app.storage.lookups import entity_of
 from app.storage.protections import OF_ROOT
@@ -143,6 +143,7 @@ def _stored(state: State) -> str | None:
     return None if state is MISSING else dumps(state)
 
 
+@replica.may_answer
 async def entities_of(
     project_id: int, release_uuid: UUID, limit: int | None = None, after: tuple[str, str] | None = None
 ) -> list[ReleasedEntity]:

@@ -67,7 +67,7 @@ async def test_what_is_known_to_be_long_has_its_time(monkeypatch: pytest.MonkeyP
 
 
 async def test_the_queue_for_the_pool_is_bounded(monkeypatch: pytest.MonkeyPatch, pool: None) -> None:
-    monkeypatch.setattr(db, "_most_waiting", 3)
+    monkeypatch.setattr(db._pool, "most_waiting", 3)
     most = db.pool_figures().most
     release = asyncio.Event()
 
