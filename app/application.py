@@ -11,7 +11,9 @@ import structlog
 from litestar import Litestar
 from litestar.types import HTTPScope, LifeSpanReceive, LifeSpanScope, LifeSpanSend, Receive, Scope, Send
 
+from app.disconnects import GONE, ClientGone, Watched
 from app.metrics import Metrics
+from app.rest.request import SAFE_METHODS
 from app.rest.request_id import request_id
 from app.storage import tracing
 
@@ -50,7 +52,9 @@ class Application(Litestar):
 
         with tracing.request(scope["headers"], scope["method"]) as traced:
             try:
-                await super().__call__(scope, receive, sending)
+                await self._answer(scope, cast("Receive", receive), sending)
+            except ClientGone:
+                status = GONE
             finally:
                 route = scope.get("path_template") or UNMATCHED
                 seconds = time.perf_counter() - began
@@ -62,6 +66,13 @@ class Application(Litestar):
                     )
                 if self._access_log:
                     self._write(scope, route, status, seconds)
+
+    async def _answer(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        if scope["method"] not in SAFE_METHODS:
+            await super().__call__(scope, receive, send)
+            return
+        async with Watched(receive) as watched:
+            await super().__call__(scope, watched.receive, send)
 
     @staticmethod
     def _write(scope: HTTPScope, route: str, status: int, seconds: float) -> None:

@@ -73,6 +73,7 @@ class Metrics:
             "strata_cache_reads", "Documents looked for among the merged ones.", ("result",), registry=registry
         )
         self._gauges = {name: self._gauge(name, text) for name, text in _GAUGES.items()}
+        self._answers: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._names: set[str] = set()
         self.loop_lag = 0.0
         """By how many seconds the loop was last late."""
@@ -85,9 +86,16 @@ class Metrics:
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request. ``route`` is a template, or what stands for addresses that are none."""
-        method = method if method in _METHODS else OTHER
-        self._requests.labels(method, route, status).inc()
-        self._request_seconds.labels(method, route).observe(seconds)
+        # Looking the two up by their labels costs more than counting does.
+        known = self._answers.get((method, route, status))
+        if known is None:
+            shown = method if method in _METHODS else OTHER
+            known = (self._requests.labels(shown, route, status), self._request_seconds.labels(shown, route))
+            if shown == method:
+                self._answers[method, route, status] = known
+        requests, request_seconds = known
+        requests.inc()
+        request_seconds.observe(seconds)
 
     def executed(self, name: str | None, kind: str, seconds: float, *, failed: bool) -> None:
         """Count a GraphQL operation; ``kind`` is query, mutation or subscription."""

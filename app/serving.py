@@ -16,6 +16,7 @@ import uvicorn
 from litestar import Litestar
 
 from app import metrics, workers
+from app.http_protocol import BoundedHttp
 from app.log import configure_logging
 from app.main import create_app
 from app.services import background, egress, identity, live
@@ -187,7 +188,7 @@ def _serve(settings: Settings, listening: socket.socket, found: Database, on_rea
     config = uvicorn.Config(
         _application(replace(settings, database_url=found.app_dsn)),
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
         ws="websockets-sansio",
         ws_per_message_deflate=False,
         ws_max_size=MAX_SOCKET_MESSAGE,

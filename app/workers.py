@@ -20,8 +20,10 @@ from app import metrics
 PATIENCE_SECONDS: Final = 20.0
 """How long processes have to end, more than they have to drain."""
 
-MOST_DEATHS: Final = 5
-WITHIN_SECONDS: Final = 30.0
+MOST_DEATHS: Final = 3
+"""How many may die before all are ready for the first time; afterwards they are replaced for as long as it takes."""
+
+PAUSE_SECONDS: Final = 1.0
 _LOOKS_EVERY: Final = 0.1
 _PR_SET_PDEATHSIG: Final = 1
 _log = structlog.get_logger("strata")
@@ -37,7 +39,7 @@ class CannotStart(RuntimeError):
 def supervise(number: int, serve: Serve, on_ready: Callable[[], None]) -> None:
     """Have ``number`` processes run ``serve`` until SIGINT or SIGTERM; call ``on_ready`` when all of them are ready.
 
-    Raises CannotStart if they die again and again.
+    Raises CannotStart if they die before.
     """
     with _stopping() as stopping:
         group = _Group(serve)
@@ -46,7 +48,7 @@ def supervise(number: int, serve: Serve, on_ready: Callable[[], None]) -> None:
                 group.start()
             said = False
             while not stopping():
-                group.look_after()
+                group.look_after(patient=said)
                 if not said and group.ready >= number:
                     said = True
                     on_ready()
@@ -73,14 +75,17 @@ class _Group:
     def __init__(self, serve: Serve) -> None:
         self._serve = serve
         self._pids: set[int] = set()
-        self._deaths: list[float] = []
+        self._deaths = 0
+        self._due: list[float] = []
         self._told, self._tell = os.pipe()
         os.set_blocking(self._told, False)
+        self._last_start = 0.0
         self.ready = 0
 
     def start(self) -> None:
         """Fork one more."""
         sys.stdout.flush()
+        self._last_start = time.monotonic()
         parent = os.getpid()
         pid = os.fork()
         if not pid:
@@ -108,17 +113,20 @@ class _Group:
     def _say_ready(self) -> None:
         os.write(self._tell, b"!")
 
-    def look_after(self) -> None:
-        """Hear who is ready, and replace who has died. Raises CannotStart."""
+    def look_after(self, *, patient: bool) -> None:
+        """Hear who is ready, and replace who has died; one at once, others after a pause. Raises CannotStart."""
         with suppress(BlockingIOError):
             self.ready += len(os.read(self._told, 1024))
         for pid in self._ended():
             _log.error("worker died", pid=pid)
-            now = time.monotonic()
-            self._deaths = [death for death in self._deaths if now - death < WITHIN_SECONDS] + [now]
-            if len(self._deaths) >= MOST_DEATHS:
-                raise CannotStart("The processes that serve die again and again; the lines above say why.")
+            self._deaths += 1
+            if self._deaths >= MOST_DEATHS and not patient:
+                raise CannotStart("The processes that serve die before they are ready; the lines above say why.")
+            self._due.append(max(time.monotonic(), self._last_start + PAUSE_SECONDS))
+        now = time.monotonic()
+        for _ in [due for due in self._due if due <= now]:
             self.start()
+        self._due = [due for due in self._due if due > now]
 
     def _ended(self) -> list[int]:
         # Not any child: that would take the embedded PostgreSQL's end from whoever waits for it.

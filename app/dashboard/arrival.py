@@ -16,6 +16,7 @@ from app.dashboard.visit import NOTICE_COOKIE, SESSION_COOKIE, VISITOR_COOKIE, V
 from app.domain.errors import BadRequest, DomainError, Forbidden, Kind, Unauthenticated
 from app.domain.rates import READ_POINTS, WRITE_POINTS
 from app.services.failures import log_failure
+from app.storage import deadline
 
 TOKEN_FIELD: Final = "form_token"  # noqa: S105
 KEY_FIELD: Final = "once"
@@ -108,7 +109,7 @@ def _is_from_here(request: _Request) -> bool:
 
 
 def furnished(door: Door) -> Callable[[ASGIApp], ASGIApp]:
-    """Return a middleware that sends the cookies of a visit, and makes room for others when it is answered."""
+    """Return a middleware that gives a visit its time, sends its cookies, and makes room when it is answered."""
 
     def middleware(app: ASGIApp) -> ASGIApp:
         async def run(scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,7 +120,8 @@ def furnished(door: Door) -> Callable[[ASGIApp], ASGIApp]:
                 await send(message)
 
             try:
-                await app(scope, receive, sending)
+                async with deadline.kept():
+                    await app(scope, receive, sending)
             finally:
                 door.till.release(scope)
 

@@ -1,48 +1,62 @@
 """How long a request may take: whatever it waits for then is cancelled, statements in the database included."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Self
 
 from app.domain.serving_errors import DeadlineExceeded
+from app.storage.giving_up import GivingUp
 
 seconds: float | None = 10.0
 """What requests of this process get; None if they may take for ever."""
 
-_running: ContextVar[asyncio.Timeout | None] = ContextVar("deadline", default=None)
+
+class _Deadline(GivingUp):
+    __slots__ = ("_due", "_token")
+
+    def __init__(self) -> None:
+        super().__init__(DeadlineExceeded)
+        self._due: asyncio.TimerHandle | None = None
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        self._token: Token[_Deadline | None] = _running.set(self)
+        if seconds is not None:
+            self._due = asyncio.get_running_loop().call_later(seconds, self.give_up)
+        return self
+
+    def move(self, when: float | None) -> None:
+        """Be due at ``when`` by the loop's clock, None for never; unless it never was, or is over."""
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None if when is None else asyncio.get_running_loop().call_at(when, self.give_up)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.move(None)
+        _running.reset(self._token)
+        await super().__aexit__(kind, error, where)
 
 
-@asynccontextmanager
-async def kept() -> AsyncIterator[None]:
-    """Give the block its time. Raises DeadlineExceeded."""
-    timeout = asyncio.timeout(seconds)
-    token = _running.set(timeout)
-    try:
-        async with timeout:
-            yield
-    except TimeoutError:
-        if timeout.expired():
-            raise DeadlineExceeded from None
-        raise
-    finally:
-        _running.reset(token)
+_running: ContextVar[_Deadline | None] = ContextVar("deadline", default=None)
+
+
+def kept() -> _Deadline:
+    """Give the block its time. Entering it raises nothing, leaving it DeadlineExceeded."""
+    return _Deadline()
 
 
 def lift() -> None:
     """Let the current request take as long as it does: it streams, and is bounded in another way."""
-    _move(None)
+    running = _running.get()
+    if running is not None:
+        running.move(None)
 
 
 def extend(more: float) -> None:
     """Let the current request take ``more`` seconds from now on: it has begun something known to be long."""
-    _move(asyncio.get_running_loop().time() + more)
-
-
-def _move(when: float | None) -> None:
-    timeout = _running.get()
-    if timeout is None or timeout.when() is None:
-        return
-    # It may be over: what a request began can outlive it.
-    with suppress(RuntimeError):
-        timeout.reschedule(when)
+    running = _running.get()
+    if running is not None:
+        running.move(asyncio.get_running_loop().time() + more)

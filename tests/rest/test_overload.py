@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
 import httpx
 import pytest
+from litestar import Litestar
 
 from app.domain.serving_errors import DeadlineExceeded, Overloaded
 from app.services import projects
@@ -51,6 +53,36 @@ async def test_so_does_graphql(client: httpx.AsyncClient, owner: Headers, slow: 
     answer = await client.post("/graphql", json=query, headers=owner)
     assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (503, "deadline_exceeded")
     await _awake()
+
+
+async def test_a_read_whose_client_has_gone_is_given_up(
+    app: Litestar, owner: Headers, slow: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline, "seconds", None)
+    gone = asyncio.Event()
+    messages: list[Any] = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Any:
+        if messages:
+            return messages.pop()
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    headers = [(b"authorization", owner["Authorization"].encode()), (b"host", b"strata")]
+    scope: Any = {"type": "http", "method": "GET", "path": "/api/projects", "raw_path": b"/api/projects"}
+    scope |= {"query_string": b"", "headers": headers, "client": ("127.0.0.1", 1), "server": ("strata", 80)}
+    scope |= {"http_version": "1.1", "scheme": "http", "root_path": "", "asgi": {"version": "3.0"}}
+    asked = asyncio.create_task(app(scope, receive, send))
+    async with asyncio.timeout(20):
+        while not await _asleep():
+            pass
+        gone.set()
+        await asked
+    await _awake()
+    assert messages == []
 
 
 async def test_what_is_known_to_be_long_has_its_time(monkeypatch: pytest.MonkeyPatch, pool: None) -> None:
