@@ -7,7 +7,6 @@ from uuid import UUID
 import strawberry
 
 from app.domain.model import EnvType
-from app.domain.segments import Operator
 from app.domain.values import MISSING, Value
 from app.services import environments as service
 from app.services.branching import Fork, ForkOptions
@@ -25,7 +24,7 @@ from schema.errors import (
 )
 from schema.generations import GenerationNode
 from schema.inputs import MutationInput
-from schema.scalars import JSON, given
+from schema.segments import RuleInput, written
 
 
 @strawberry.input(description="One step of a canary rollout.")
@@ -47,17 +46,6 @@ class RolloutStepInput:
         return {"weight": self.weight, "pause_minutes": self.pause_minutes, **asked}
 
 
-@strawberry.input(description="One condition on a user's document; several must all hold.")
-class RuleInput:
-    field_: str = strawberry.field(name="field", description="Dotted path into the document.")
-    op: Operator = strawberry.field(description="How to compare.")
-    value: JSON = strawberry.field(description="What to compare with.")
-
-    def rule(self) -> Value:
-        """Return the rule as segments hold it."""
-        return {"field": self.field_, "op": self.op.value, "value": given(self.value)}
-
-
 @strawberry.input(description="What to fork, and how.")
 class ForkEnvironmentInput(MutationInput):
     project_id: int | None = strawberry.field(
@@ -73,6 +61,11 @@ class ForkEnvironmentInput(MutationInput):
     )
     user_rules: list[RuleInput] | None = strawberry.field(
         default=None, description="Rules that the only users that it shall show match now; not with `userUuids`."
+    )
+    segment_id: UUID | None = strawberry.field(
+        default=None,
+        description="A segment of what is forked; the only users that it shall show match it now. Not with `userUuids` "
+        "or `userRules`.",
     )
     rollout_steps: list[RolloutStepInput] | None = strawberry.field(
         default=None, description="Steps of its canary rollout; left out: 5, 20, 50 and 100 percent."
@@ -92,7 +85,8 @@ class ForkEnvironmentInput(MutationInput):
             env_type=self.env_type,
             parent_env_uuid=self.parent_env_uuid,
             user_uuids=self.user_uuids,
-            user_rules=[rule.rule() for rule in self.user_rules] if self.user_rules is not None else None,
+            user_rules=written(self.user_rules) if self.user_rules is not None else None,
+            segment_id=self.segment_id,
             rollout_steps=_steps(self.rollout_steps) if self.rollout_steps is not None else None,
             shadow_writes=self.shadow_writes,
             expires_at=self.expires_at,

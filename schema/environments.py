@@ -30,6 +30,7 @@ from schema import documents as document_types
 from schema import generations
 from schema import history as history_types
 from schema import rollouts as rollout_types
+from schema import segments as segment_types
 from schema.arguments import AtArgument, AtInput, Key, Kind
 from schema.connections import FIRST, After, Connection, First, connect, size
 from schema.context import Info
@@ -194,6 +195,18 @@ class EnvironmentNode(Node):
             rules=_rules(given(filter)) if filter is not None else None,
         )
         return document_types.document_connection(page, after, is_past=generation_uuid is None)
+
+    @field
+    async def segments(self, info: Info) -> list[segment_types.Segment]:
+        """The segments that its project document defines; those whose users it serves are named in its `config`."""
+        document_types.check_alive(self.source)
+        return await segment_types.segments_in(info, self.source.project_id, self.source.head_uuid)
+
+    @field
+    async def manifest(self, info: Info) -> segment_types.ManifestNode | None:
+        """What it was forked from, and which users it shows; null for production."""
+        found = await info.context.loaders.manifests.load((self.source.project_id, self.uuid))
+        return segment_types.ManifestNode.of(found) if found else None
 
     @field
     async def diff(

@@ -22,7 +22,7 @@ from app.domain.project_settings import ProjectSettings
 from app.domain.promotion import Promotion
 from app.domain.query_limits import QueryLimitExceeded
 from app.domain.webhooks import Webhook
-from app.services import api_keys, invitations, members, promoting, resolution, tree, webhooks
+from app.services import api_keys, invitations, manifests, members, promoting, resolution, tree, webhooks
 from app.services.checking import Checked
 from app.services.promoting import PromoteOptions
 from app.services.resolution import DocumentKey
@@ -43,6 +43,7 @@ from app.storage import (
 )
 from app.storage.accounts import ApiKey
 from app.storage.levels import DocumentPage
+from app.storage.manifests import Manifest
 from app.storage.releases import Release
 from schema.data_loader import DataLoader
 from schema.tree import Tree
@@ -108,6 +109,7 @@ class Loaders:
         self.promotions: DataLoader[Ref, Promotion | None] = DataLoader(_promotions)
         self.tallies: DataLoader[Ref, dict[Variant, Tally] | None] = DataLoader(_tallies)
         self.experiments: DataLoader[Ref, Experiment | None] = DataLoader(_experiments)
+        self.manifests: DataLoader[Ref, Manifest | None] = DataLoader(_manifests)
         self.releases: DataLoader[Ref, Release | None] = DataLoader(_releases)
         self.checked: DataLoader[Ref, Checked] = DataLoader(self._checked)
         self.kinds: DataLoader[tuple[int, str], bool] = DataLoader(_kinds)
@@ -216,6 +218,10 @@ async def _environments(refs: list[Ref]) -> list[Environment | None]:
 
 async def _promotions(refs: list[Ref]) -> list[Promotion | None]:
     return await _by_project(refs, promotions.get_many)
+
+
+async def _manifests(refs: list[Ref]) -> list[Manifest | None]:
+    return await _by_project(refs, manifests.of_environments)
 
 
 async def _experiments(refs: list[Ref]) -> list[Experiment | None]:

@@ -35,6 +35,7 @@ from schema.nodes import GlobalId, Node
 from schema.plans import LimitUsage
 from schema.promotions import PromotionNode, promotion_connection
 from schema.releases import ReleaseNode, release_connection
+from schema.segments import Segment, segments_in
 from schema.settings import ProjectSettingsNode
 from schema.webhooks import WebhookNode
 
@@ -129,6 +130,12 @@ class ProjectNode(Node):
         except EnvironmentNotFound:
             return None
         return EnvironmentNode.of(found)
+
+    @field
+    async def segments(self, info: Info) -> list[Segment]:
+        """The segments that are defined in the environment of the request."""
+        env = await info.context.current(self.project_id)
+        return await segments_in(info, self.project_id, env.head_uuid)
 
     @field
     async def active_environment(self, info: Info) -> EnvironmentNode | None:

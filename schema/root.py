@@ -41,6 +41,8 @@ from schema.promotions import PromotionQuery
 from schema.protected import ProtectedMutation
 from schema.release_mutations import ReleaseMutation
 from schema.scalars import SCALARS
+from schema.segment_mutations import SegmentMutation
+from schema.segments import SegmentQuery
 from schema.settings import SettingsMutation
 from schema.subscriptions import Subscription
 from schema.transfer import TransferMutation
@@ -60,6 +62,7 @@ class Query(
     ComparisonQuery,
     PromotionQuery,
     ExperimentQuery,
+    SegmentQuery,
     FlagQuery,
     ExplainQuery,
 ):
@@ -83,6 +86,7 @@ class Mutation(
     FreezeMutation,
     CanaryMutation,
     ExperimentMutation,
+    SegmentMutation,
     PromotionMutation,
     NotifyingMutation,
     TransferMutation,

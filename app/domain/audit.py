@@ -81,6 +81,9 @@ class Action(StrEnum):
     RECORD_RESULTS = "record_results"
     STOP_EXPERIMENT = "stop_experiment"
     DECLARE_WINNER = "declare_winner"
+    CREATE_SEGMENT = "create_segment"
+    UPDATE_SEGMENT = "update_segment"
+    DELETE_SEGMENT = "delete_segment"
     NOTIFY = "notify"
     LIST_WEBHOOKS = "list_webhooks"
     CREATE_WEBHOOK = "create_webhook"
@@ -113,6 +116,7 @@ class ObjectType(StrEnum):
     INVITATION = "invitation"
     MEMBER = "member"
     PROJECT = "project"
+    SEGMENT = "segment"
     SIGNING_KEY = "signing_key"
     WEBHOOK = "webhook"
 

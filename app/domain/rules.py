@@ -12,7 +12,7 @@ from typing import Final
 from app.domain.errors import DomainError, FieldProtected, InvalidPath, ValidationFailed
 from app.domain.json_text import check_storable
 from app.domain.pointer import Path, format_dotted, format_pointer, parse_dotted
-from app.domain.protected import Places
+from app.domain.protected import MARKER, Places
 from app.domain.references import MARK
 from app.domain.values import MISSING, State, Value, lookup, same
 
@@ -150,6 +150,24 @@ def check_unprotected(rules: Iterable[Rule], places: Places) -> None:
 
 def _refuse(place: Path, _: Value, __: bool) -> State:
     raise FieldProtected(format_dotted(place))
+
+
+def without_values(rules: Value, places: Places) -> Value:
+    """Return rules, as they are written, with markers for values that say what is in protected places."""
+    if isinstance(rules, list):
+        return [without_values(rule, places) for rule in rules]
+    if not isinstance(rules, dict):
+        return rules
+    if "field" not in rules:
+        return {key: without_values(rule, places) for key, rule in rules.items()}
+    try:
+        condition = Condition(parse_dotted(str(rules["field"])), Operator(str(rules["op"])), rules["value"])
+        check_unprotected([condition], places)
+    except FieldProtected:
+        return {**rules, "value": MARKER}
+    except (InvalidPath, KeyError, ValueError):
+        return rules
+    return rules
 
 
 def parse_rules(value: Value, at: Path = ("rules",)) -> tuple[Rule, ...]:

@@ -60,14 +60,15 @@ def lookup(state: State, path: tuple[str, ...]) -> State:
     for key in path:
         if isinstance(state, Mapping):
             state = state.get(key, MISSING)
-        elif isinstance(state, list) and _is_index(key) and int(key) < len(state):
+        elif isinstance(state, list) and is_index(key) and int(key) < len(state):
             state = state[int(key)]
         else:
             return MISSING
     return state
 
 
-def _is_index(key: str) -> bool:
+def is_index(key: str) -> bool:
+    """Return whether a key is a position of an array, as paths write it."""
     return key.isascii() and key.isdigit() and len(key) < 10 and (key == "0" or key[0] != "0")
 
 
@@ -80,7 +81,7 @@ def put(state: State, path: tuple[str, ...], value: Value) -> Value:
         return value
     key, rest = path[0], path[1:]
     if isinstance(state, list):
-        if not _is_index(key) or int(key) >= len(state):
+        if not is_index(key) or int(key) >= len(state):
             raise LookupError(key)
         return [put(item, rest, value) if index == int(key) else item for index, item in enumerate(state)]
     if state is not MISSING and not isinstance(state, dict):

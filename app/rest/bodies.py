@@ -62,7 +62,7 @@ class ActiveEnvironmentChoice(Body):
 class UserFilter(Body):
     """Which users a fork shows: those that match a segment's rules, or those named."""
 
-    rules: list[dict[str, Any]] | None = None
+    rules: list[Any] | None = None
     user_uuids: list[str] | None = None
 
 

@@ -7,7 +7,7 @@ from litestar import Router, delete, get, patch, post
 from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET
 
-from app.domain.errors import BadRequest, ValidationFailed
+from app.domain.errors import BadRequest
 from app.domain.model import EnvStatus, EnvType
 from app.domain.values import MISSING
 from app.rest.bodies import EnvironmentSettings, ForkRequest
@@ -42,14 +42,13 @@ def _options(data: ForkRequest) -> ForkOptions:
         if (data.user_filter.rules is None) == (data.user_filter.user_uuids is None):
             raise BadRequest("A user_filter has either rules or user_uuids.", path="/user_filter")
         user_uuids, user_rules = data.user_filter.user_uuids, data.user_filter.rules
-    if data.segment_id is not None:
-        raise ValidationFailed("This project has no segment with that id.", path="/segment_id")
     return ForkOptions(
         env_name=data.env_name,
         env_type=data.env_type,
         parent_env_uuid=data.parent_env_uuid,
         user_uuids=user_uuids,
         user_rules=user_rules,
+        segment_id=data.segment_id,
         rollout_steps=data.rollout_steps,
         shadow_writes=data.shadow_writes,
         expires_at=data.expires_at,

@@ -42,6 +42,7 @@ _TAGS: Final = {
     "Promotion": "Bringing an environment's changes to production, step by step or at once.",
     "Releases": "What went to production, compared and undone.",
     "A/B tests": "Two environments compared by what their users do.",
+    "Segments": "Users that match rules.",
     "Generations": "Promotion as existing client libraries call it.",
     "Settings": "What the project's owners decide about how it works.",
     "Events": "Following a project as it changes.",

@@ -39,6 +39,7 @@ from app.rest.releases import release_routes
 from app.rest.request import SAFE_METHODS, StrictRequest
 from app.rest.response import JsonResponse
 from app.rest.route import route_routes
+from app.rest.segments import segment_routes
 from app.rest.settings import settings_routes
 from app.rest.surroundings import say_replayed
 from app.rest.transfer import transfer_routes
@@ -72,6 +73,7 @@ def rest_routes() -> list[Router]:
             freeze_routes(),
             canary_routes(),
             experiment_routes(),
+            *segment_routes(),
             route_routes(),
             explain_routes(),
         ],

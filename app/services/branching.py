@@ -24,10 +24,23 @@ from app.domain.model import (
 from app.domain.patch import NOTHING
 from app.domain.plans import Usage
 from app.domain.rollout import DEFAULT_STEPS
+from app.domain.rules import Rule
+from app.domain.segments import Segment
 from app.domain.values import MISSING, Value
 from app.services import jobs, recording, writing
 from app.services.publishing import publish
-from app.storage import changes, db, entities, environments, generations, layers, shadows, snapshots
+from app.storage import (
+    changes,
+    db,
+    entities,
+    environments,
+    generations,
+    layers,
+    manifests,
+    segments,
+    shadows,
+    snapshots,
+)
 from app.storage.changes import LayerWrite, Place
 from app.storage.codec import dumps
 
@@ -38,9 +51,9 @@ MAX_DEPTH: Final = 64
 class ForkOptions:
     """What to fork and how.
 
-    ``user_uuids`` limits the users that the fork shows to those, ``user_rules`` to those that match a segment's
-    rules when it is made. ``expires_at`` of None is as late as the plan allows. ``replaces_version`` is that of the
-    production which a rollback replaces when it is promoted.
+    ``user_uuids`` limits the users that the fork shows to those; ``user_rules`` and ``segment_id`` to those that match
+    rules, or a segment of what is forked, when it is made. ``expires_at`` of None is as late as the plan allows.
+    ``replaces_version`` is that of the production which a rollback replaces when it is promoted.
     """
 
     env_name: str
@@ -48,10 +61,34 @@ class ForkOptions:
     parent_env_uuid: UUID | None = None
     user_uuids: Sequence[str] | None = None
     user_rules: Sequence[Value] | None = None
+    segment_id: UUID | None = None
     rollout_steps: list[Value] | None = None
     shadow_writes: bool = False
     expires_at: datetime | None = None
     replaces_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The users that a filtered fork shows: those named, or those that match ``rules``, of a segment or not."""
+
+    user_uuids: Sequence[str] = ()
+    rules: Sequence[Rule] | None = None
+    segment: Segment | None = None
+
+    async def add(self, source: Generation, target: Generation) -> int:
+        """Put them into ``target``, as far as ``source`` shows them; return how many they are."""
+        if self.rules is None:
+            return await snapshots.add_matching_users(source, target, self.user_uuids)
+        return await segments.add_matching(source, target, self.rules)
+
+    def described(self) -> dict[str, Value]:
+        """Return what the manifest says of them."""
+        if self.rules is None:
+            return {"user_uuids": list(self.user_uuids)}
+        rules: dict[str, Value] = {"rules": [rule.to_json() for rule in self.rules]}
+        segment = self.segment
+        return rules if segment is None else {**rules, "segment_id": str(segment.segment_id), "name": segment.name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +117,20 @@ async def branch(
     options: ForkOptions,
     usage: Usage,
     *,
+    users: Chosen | None = None,
     beyond_limit: bool = False,
 ) -> Fork:
     """Add an environment on top of ``parent`` and record it, in the transaction that holds a place for it.
 
-    ``usage`` is what is in use under that hold; ``beyond_limit`` marks the one rollback of a checkpoint that needs
-    no place. Raises DepthLimitExceeded, SandboxLimitExceeded, SandboxNotAvailable.
+    ``usage`` is what is in use under that hold; ``users`` are the only ones that it shows, None: all;
+    ``beyond_limit`` marks the one rollback of a checkpoint that needs no place. Raises DepthLimitExceeded,
+    SandboxLimitExceeded, SandboxNotAvailable.
     """
     if parent.number + 1 > MAX_DEPTH:
         raise DepthLimitExceeded(f"Environments can be {MAX_DEPTH} generations deep.", max=MAX_DEPTH)
     environment = _new_environment(source, _within_plan(options, parent, usage))
     generation = writing.child_of(parent, environment, actor)
-    if options.user_uuids is not None:
+    if users is not None:
         generation = replace(generation, filter_uuid=generation.uuid)
     if options.replaces_version is not None:
         generation = replace(generation, replaces_version=options.replaces_version)
@@ -99,8 +138,7 @@ async def branch(
     await environments.add(environment)
     await jobs.archive_on_expiry(environment)
     generation = await generations.add(generation)
-    if options.user_uuids is not None:
-        await snapshots.add_matching_users(parent, generation, options.user_uuids)
+    matching = None if users is None else await users.add(parent, generation)
     forked_count = await snapshots.count_shown(generation)
     entry = recording.entry(
         environment.project_id,
@@ -119,8 +157,8 @@ async def branch(
         subject=generation.uuid,
         data={**generation_facts(generation), "env_name": environment.name, "parent_uuid": str(parent.uuid)},
     )
-    user_filter = None if options.user_uuids is None else dumps(_user_filter(options))
-    manifest_uuid = await snapshots.add_manifest(
+    user_filter = None if users is None else dumps({**users.described(), "matching": matching})
+    manifest_uuid = await manifests.add(
         generation, parent, forked_count, user_filter, actor.name, beyond_limit=beyond_limit
     )
     saved = await environments.get([environment.project_id], environment.uuid)
@@ -132,12 +170,6 @@ def _within_plan(options: ForkOptions, parent: Generation, usage: Usage) -> Fork
     if options.shadow_writes:
         plans.check_shadow_writes(usage)
     return replace(options, expires_at=plans.expiry(usage.plan, options.expires_at, datetime.now(UTC)))
-
-
-def _user_filter(options: ForkOptions) -> dict[str, object]:
-    if options.user_rules is not None:
-        return {"rules": list(options.user_rules)}
-    return {"user_uuids": list(options.user_uuids or ())}
 
 
 def _new_environment(source: Environment, options: ForkOptions) -> Environment:

@@ -1,55 +1,27 @@
 """Documents: reading and writing them in an environment or in production (semantics §2)."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Final
 
 from app.domain import document_patch, names
-from app.domain.audit import Action, Object
-from app.domain.errors import (
-    DocumentNotFound,
-    DocumentRequired,
-    PathNotFound,
-    UnknownKind,
-    VersionConflict,
-)
-from app.domain.layers import canonical_layer, resolve, version_tag
-from app.domain.model import PROJECT_KIND, Actor, At, Change, Document, Origin
+from app.domain.audit import Action
+from app.domain.errors import DocumentNotFound, DocumentRequired, PathNotFound, UnknownKind
+from app.domain.model import PROJECT_KIND, Actor, At, Document
 from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
-from app.domain.patch import NOTHING, to_json
 from app.domain.pointer import Path, format_pointer
-from app.domain.policy import Operation
 from app.domain.protected import Places
 from app.domain.segments import check_unprotected, matches, parse_rules
-from app.domain.values import MISSING, State, Value, lookup, same
+from app.domain.values import MISSING, State, Value, lookup
 from app.domain.values import put as put_value
-from app.services import access, protecting, recording, resolution, writing
+from app.services import resolution
+from app.services.document_writing import ANY as ANY
+from app.services.document_writing import Expected as Expected
+from app.services.document_writing import Written as Written
+from app.services.document_writing import check_name, rewrite
 from app.services.operation import operation
-from app.storage import db, entities, layers, protections
-from app.storage.changes import Recorded
-from app.storage.layers import Stack
+from app.storage import entities, protections
 
 _FILTERED_PAGE: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What the caller believes of the document: its version, or whether it exists. Empty: anything."""
-
-    version: str | None = None
-    exists: bool | None = None
-
-
-ANY: Final = Expected()
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The document after a write; ``change`` is None if it was so already."""
-
-    document: Document
-    change: Change | None
-    created: bool
 
 
 async def read(
@@ -57,7 +29,7 @@ async def read(
 ) -> Document:
     """Return a document. Raises DocumentNotFound, EnvironmentNotFound, EnvironmentArchived, VersionNotFound."""
     seen = await resolution.view(actor, project_id, env, at)
-    _check_name(kind, key)
+    check_name(kind, key)
     document = await resolution.document(seen, kind, key)
     if document is None or document.state is MISSING:
         raise DocumentNotFound(kind, key)
@@ -119,7 +91,7 @@ async def put(
             raise DocumentNotFound(kind, key)
         return _put_at(state, path, value)
 
-    return await _write(actor, project_id, env, kind, key, replaced, expected)
+    return await rewrite(actor, project_id, env, kind, key, replaced, expected)
 
 
 @operation(Action.WRITE_DOCUMENT)
@@ -141,7 +113,7 @@ async def merge(
             raise DocumentNotFound(kind, key)
         return _put_at(state, path, document_patch.merge_patch(lookup(state, path), patch))
 
-    return await _write(actor, project_id, env, kind, key, merged, expected)
+    return await rewrite(actor, project_id, env, kind, key, merged, expected)
 
 
 @operation(Action.WRITE_DOCUMENT)
@@ -173,7 +145,7 @@ async def patch(
 
         return _put_at(state, path, document_patch.json_patch(target, operations, guard))
 
-    return await _write(actor, project_id, env, kind, key, patched, expected)
+    return await rewrite(actor, project_id, env, kind, key, patched, expected)
 
 
 @operation(Action.DELETE_DOCUMENT)
@@ -189,76 +161,7 @@ async def delete(
             raise DocumentNotFound(kind, key)
         return MISSING
 
-    return await _write(actor, project_id, env, kind, key, deleted, expected)
-
-
-async def _write(
-    actor: Actor,
-    project_id: int,
-    env: str | None,
-    kind: str,
-    key: str,
-    change: Callable[[State, Places], State],
-    expected: Expected,
-) -> Written:
-    await access.authorize(actor, project_id, Operation.WRITE)
-    _check_name(kind, key)
-    return await _write_once(actor, project_id, env, kind, key, change, expected)
-
-
-@db.atomic()
-async def _write_once(
-    actor: Actor,
-    project_id: int,
-    env: str | None,
-    kind: str,
-    key: str,
-    change: Callable[[State, Places], State],
-    expected: Expected,
-) -> Written:
-    seen = await access.environment_in_context(actor, project_id, env, Operation.WRITE)
-    target = await writing.lock_for_write(seen)
-    entity = await entities.lock(project_id, kind, key)
-    stack = (await layers.stacks_of(project_id, target.head.uuid, [entity.uuid]))[entity.uuid]
-    before = stack.seen
-    _check_expected(expected, before, stack.version)
-    wanted = writing.check_document(kind, change(before, stack.places))
-    write = await protecting.absorbed(actor, target.environment, stack, wanted)
-    if same(write.stack.state, write.after):
-        return Written(stack.document(), None, created=False)
-    entry = recording.entry(project_id, Object.of(entity), env_uuid=target.environment.uuid)
-    recorded = await writing.write(actor, target, [write], Origin.WRITE, entry)
-    document = _written_document(write.stack, write.after, recorded[0])
-    return Written(document, recorded[0].change, created=before is MISSING)
-
-
-def _written_document(stack: Stack, after: State, recorded: Recorded) -> Document:
-    generation_uuid = recorded.change.generation_uuid
-    above = stack.layers if stack.generation_uuid != generation_uuid else stack.above
-    versions = [*(layer.version for layer in above), recorded.change.entity_version]
-    patch, places = canonical_layer(resolve(layer.patch for layer in above), after), stack.places
-    return Document(
-        entity=stack.entity,
-        generation_uuid=generation_uuid,
-        state=places.mask(after),
-        version=version_tag(generation_uuid, versions, stack.protection.tag),
-        layer_uuid=recorded.layer_uuid,
-        overrides=places.mask_flat(to_json(patch if above else NOTHING)),
-        protected=places.pointers(after),
-    )
-
-
-def _check_name(kind: str, key: str) -> None:
-    names.check_kind(kind)
-    names.check_key(kind, key)
-
-
-def _check_expected(expected: Expected, state: State, version: str) -> None:
-    exists = state is not MISSING
-    if expected.version is not None and (not exists or expected.version != version):
-        raise VersionConflict(expected.version, version if exists else None)
-    if expected.exists is not None and expected.exists != exists:
-        raise VersionConflict("*" if expected.exists else "none", version if exists else None)
+    return await rewrite(actor, project_id, env, kind, key, deleted, expected)
 
 
 def _put_at(state: State, path: Path, value: Value) -> State:

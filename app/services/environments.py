@@ -30,10 +30,10 @@ from app.domain.paging import Page, check_limit, decode_cursor, encode_cursor
 from app.domain.plans import Limit
 from app.domain.policy import Operation
 from app.domain.rollout import check_steps
-from app.domain.segments import Rule, check_unprotected, matches, parse_rules
+from app.domain.rules import check_unprotected, parse_rules
 from app.domain.values import MISSING, Missing, State, Value
-from app.services import access, calls, jobs, plan_limits, recording, resolution, writing
-from app.services.branching import Fork, ForkOptions, branch, lock_source
+from app.services import access, calls, defined_segments, jobs, plan_limits, recording, writing
+from app.services.branching import Chosen, Fork, ForkOptions, branch, lock_source
 from app.services.ending import end_requests_of
 from app.services.operation import operation
 from app.services.publishing import publish
@@ -103,6 +103,8 @@ async def fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
     if options.env_type is EnvType.PRODUCTION:
         raise ValidationFailed("A project has one production environment; fork another type.", field="env_type")
     _check_filter(options)
+    if options.user_rules is not None:
+        parse_rules(list(options.user_rules), ("user_filter", "rules"))
     checked = replace(
         options,
         env_name=environment_name(options.env_name),
@@ -116,44 +118,42 @@ async def fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
 async def _fork(actor: Actor, project_id: int, options: ForkOptions) -> Fork:
     reference = str(options.parent_env_uuid) if options.parent_env_uuid else PRODUCTION_NAME
     seen = await access.environment_in_context(actor, project_id, reference, Operation.FORK)
-    if options.user_rules is not None:
-        view = View(seen, await writing.head_of(seen))
-        rules = _parsed(options.user_rules)
-        check_unprotected(rules, (await protections.of(project_id, view.generation.uuid)).of(USER_KIND))
-        options = replace(options, user_uuids=await _matching_users(view, rules))
     usage = await plan_limits.hold(project_id, Limit.ENVIRONMENT_COUNT)
     plans.check_environment(usage)
     source = await lock_source(seen)
-    fork = await branch(actor, source, await writing.head_of(source), options, usage)
+    head = await writing.head_of(source)
+    users = await _chosen(View(source, head), options)
+    fork = await branch(actor, source, head, options, usage, users=users)
     await access.let_change(actor, fork.environment)
     return fork
 
 
 def _check_filter(options: ForkOptions) -> None:
-    if options.user_rules is not None:
-        _parsed(options.user_rules)
+    filters = [given for given in (options.user_rules, options.user_uuids, options.segment_id) if given is not None]
+    if len(filters) > 1:
+        raise ValidationFailed("A fork takes rules, named users or a segment, one of them.", field="user_filter")
     if options.user_uuids is not None:
-        if options.user_rules is not None:
-            raise ValidationFailed("A filter has rules or names users, not both.", field="user_filter")
         if len(options.user_uuids) > MAX_USERS:
             raise ValidationFailed(f"A filter names at most {MAX_USERS:,} users.", field="user_filter")
         for key in options.user_uuids:
             check_key(USER_KIND, key)
 
 
-def _parsed(rules: Sequence[Value]) -> tuple[Rule, ...]:
-    return parse_rules(list(rules), ("user_filter", "rules"))
+async def _chosen(source: View, options: ForkOptions) -> Chosen | None:
+    if options.user_uuids is not None:
+        return Chosen(options.user_uuids)
+    if options.segment_id is not None:
+        segment = await defined_segments.get(source, options.segment_id)
+        return await _matching(source, Chosen(rules=segment.rules, segment=segment))
+    if options.user_rules is not None:
+        return await _matching(source, Chosen(rules=parse_rules(list(options.user_rules), ("user_filter", "rules"))))
+    return None
 
 
-async def _matching_users(seen: View, rules: Sequence[Rule]) -> list[str]:
-    found: list[str] = []
-    after: tuple[str, str] | None = None
-    while True:
-        page = await resolution.list_page(seen, USER_KIND, writing.CHUNK, after)
-        found += [document.entity.key for document in page if matches(rules, document.state)]
-        if len(page) < writing.CHUNK:
-            return found
-        after = (USER_KIND, page[-1].entity.key)
+async def _matching(source: View, users: Chosen) -> Chosen:
+    protected = await protections.of(source.environment.project_id, source.generation.uuid)
+    check_unprotected(users.rules or (), protected.of(USER_KIND))
+    return users
 
 
 @operation(Action.UPDATE_ENVIRONMENT)

@@ -11,11 +11,10 @@ from dataclasses import replace
 from typing import Final
 
 from app.domain.audit import Action, Object, ObjectType
-from app.domain.errors import InvalidPath
 from app.domain.jobs import JobKind
 from app.domain.model import USER_KIND
-from app.domain.pointer import parse_dotted
-from app.domain.protected import MARKER, Protection
+from app.domain.protected import Protection
+from app.domain.rules import without_values
 from app.domain.values import State, Value, same
 from app.services import jobs, recording, redacting
 from app.storage import codec, db, entities, layers, promotions, protections, secrets, sweeps, swept_copies
@@ -127,20 +126,7 @@ async def _sweep_others(seen: Sweep) -> tuple[Sweep, int]:
 
 
 def _without_values(filter_: Mapping[str, Value], protected: Protection) -> dict[str, Value]:
-    rules = filter_["rules"]
-    assert isinstance(rules, list)
-    return {**filter_, "rules": [_without_value(rule, protected) for rule in rules]}
-
-
-def _without_value(rule: Value, protected: Protection) -> Value:
-    field = rule.get("field") if isinstance(rule, dict) else None
-    if not isinstance(rule, dict) or not isinstance(field, str):
-        return rule
-    try:
-        covered = protected.of(USER_KIND).covering(parse_dotted(field))
-    except InvalidPath:
-        return rule
-    return {**rule, "value": MARKER} if covered else rule
+    return {**filter_, "rules": without_values(filter_["rules"], protected.of(USER_KIND))}
 
 
 async def _end(seen: Sweep) -> tuple[Sweep, int]:

@@ -227,3 +227,13 @@ async def is_expired(project_id: int, uuid: UUID) -> bool:
         "SELECT expires_at <= clock_timestamp() FROM environment WHERE project_id = $1 AND uuid = $2", project_id, uuid
     )
     return bool(over)
+
+
+async def naming_segment(project_id: int, segment_id: UUID) -> list[str]:
+    """Return the names of the environments, not archived, whose ``segments`` list one."""
+    rows = await db.fetch(
+        "SELECT name FROM environment WHERE project_id = $1 AND status <> 'archived' AND segments ? $2 ORDER BY name",
+        project_id,
+        str(segment_id),
+    )
+    return [row["name"] for row in rows]

@@ -88,9 +88,12 @@ def _copies(target: Generation, merged: Iterable[tuple[Stack, Patch]]) -> Iterat
         )
 
 
-async def add_matching_users(source: Generation, target: Generation, keys: Sequence[str]) -> None:
-    """Give each user among ``keys`` that ``source`` shows an empty layer in ``target``, in one statement."""
-    await db.execute(
+async def add_matching_users(source: Generation, target: Generation, keys: Sequence[str]) -> int:
+    """Give each user among ``keys`` that ``source`` shows an empty layer in ``target``, in one statement.
+
+    Returns how many they are.
+    """
+    return await db.execute(
         "INSERT INTO layer (project_id, entity_uuid, generation_uuid, uuid, form, data, version, base)"
         " SELECT $1, entity.uuid, $3, gen_random_uuid(), 'patch', '{\"set\": {}, \"unset\": []}', entity.version,"
         '  \'{"set": {}, "unset": []}\''
@@ -223,30 +226,3 @@ async def locate(project_ids: Sequence[int], uuid: UUID) -> Located | None:
         return None
     entity = Entity(row["project_id"], row["entity_uuid"], row["kind"], row["key"]) if row["entity_uuid"] else None
     return Located(row["project_id"], row["generation_uuid"], entity, row["is_removed"])
-
-
-async def add_manifest(
-    generation: Generation,
-    source: Generation,
-    forked_count: int,
-    user_filter: str | None,
-    actor: str,
-    *,
-    beyond_limit: bool,
-) -> UUID:
-    """Record what a fork was made of, and whether beyond the plan's limit; return the manifest's UUID."""
-    uuid = uuid4()
-    await db.execute(
-        "INSERT INTO manifest (project_id, uuid, env_uuid, generation_uuid, source_generation_uuid, forked_count,"
-        " user_filter, actor, beyond_limit) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        generation.project_id,
-        uuid,
-        generation.env_uuid,
-        generation.uuid,
-        source.uuid,
-        forked_count,
-        user_filter,
-        actor,
-        beyond_limit,
-    )
-    return uuid

@@ -65,6 +65,9 @@ OPERATION_OF: dict[Action, Operation] = {
     Action.RECORD_RESULTS: Operation.RECORD_RESULTS,
     Action.STOP_EXPERIMENT: Operation.MANAGE_EXPERIMENTS,
     Action.DECLARE_WINNER: Operation.PROMOTE,
+    Action.CREATE_SEGMENT: Operation.WRITE,
+    Action.UPDATE_SEGMENT: Operation.WRITE,
+    Action.DELETE_SEGMENT: Operation.WRITE,
     Action.CREATE_WEBHOOK: Operation.MANAGE_WEBHOOKS,
     Action.UPDATE_WEBHOOK: Operation.MANAGE_WEBHOOKS,
     Action.DELETE_WEBHOOK: Operation.MANAGE_WEBHOOKS,
@@ -142,6 +145,7 @@ class Get:
             promotion_id=world.promotion,
             release_id=world.release,
             test_id=world.test,
+            manifest_uuid=world.manifest,
             webhook_uuid=world.webhook,
         )
 
@@ -158,6 +162,7 @@ class Post:
     changes: bool = True
     through: Operation | None = None
     query: Callable[[World], Mapping[str, Any]] = lambda _: {}
+    body: Any = None
 
     @property
     def name(self) -> str:
@@ -167,7 +172,7 @@ class Post:
         return f"{self.route} {json.dumps(dict(self.query(world)))}"
 
     async def send(self, world: World) -> httpx.Response:
-        return await world.client.post(self.route.format(key="flag"), params=dict(self.query(world)))
+        return await world.client.post(self.route.format(key="flag"), params=dict(self.query(world)), json=self.body)
 
 
 @dataclass(frozen=True)
@@ -338,6 +343,9 @@ REST_READS: list[Get | Post] = [
     Get("/api/sandbox/limits", query=_here),
     Get("/api/sandbox/events", query=_here),
     Get("/api/sandbox/freeze", query=_here),
+    Get("/api/sandbox/segments", query=_here),
+    Post("/api/sandbox/segment/preview", Operation.READ, changes=False, query=_here, body={"rules": []}),
+    Get("/api/sandbox/manifest/{manifest_uuid}"),
     Get("/api/sandbox/canary", query=_env),
     Get("/api/sandbox/rollout", query=_env),
     Get("/api/sandbox/route", Operation.EVALUATE, query=lambda world: {**_here(world), "user_uuid": "ada"}),
@@ -360,6 +368,7 @@ QUERIES = [
     Ask("projects", "projects { nodes { name } }", Operation.LIST_PROJECTS),
     Ask("environment", "environment(uuid: $env) { name }"),
     Ask("experiment", "experiment(uuid: $test) { status }"),
+    Ask("segmentPreview", "segmentPreview(projectId: $projectId, rules: []) { total }"),
     Ask("promotion", "promotion(uuid: $promotion) { status }"),
     Ask("generation", "generation(uuid: $checkpoint) { number }"),
     Ask("diff", "diff(a: $env, b: $checkpoint) { isEmpty }"),
@@ -457,6 +466,7 @@ OF_LIVING = {
     "Environment.diff",
     "Environment.document",
     "Environment.documents",
+    "Environment.segments",
 }
 """Requests that read what an archived environment has no more; fields of documents beside."""
 
@@ -471,6 +481,9 @@ IN_CONTEXT = {
     f"GET {PROJECT}/entities/{{kind}}",
     f"POST {PROJECT}/import",
     f"GET {PROJECT}/export",
+    *("POST /api/sandbox/segment", "GET /api/sandbox/segments", "POST /api/sandbox/segment/preview"),
+    *(f"{method} /api/sandbox/segment/{{segment_id}}" for method in ("PUT", "DELETE")),
+    *("createSegment", "updateSegment", "deleteSegment", "segmentPreview", "Project.segments"),
     "writeDocument",
     "deleteDocument",
     "importDocuments",

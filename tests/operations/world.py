@@ -25,6 +25,7 @@ from app.services import (
     invitations,
     projects,
     promoting,
+    segments,
     webhooks,
 )
 from app.services.branching import ForkOptions
@@ -58,6 +59,8 @@ class World:
     promotion: UUID
     release: UUID
     test: UUID
+    segment: UUID
+    manifest: UUID
     webhook: UUID
     delivery: UUID
 
@@ -66,6 +69,7 @@ class World:
         """Make the project's environment, with an override; a checkpoint, a backup, a key, a member, invitations."""
         await documents.put(actor, project.id, None, "page", "a", {"n": 0})
         await documents.merge(actor, project.id, None, "project", "project", {"flag": True})
+        segment = await segments.create(actor, project.id, None, "Everybody", [])
         fork = await environments.fork(actor, project.id, ForkOptions("env"))
         await documents.put(actor, project.id, "env", "page", "a", {"n": 1})
         await documents.merge(actor, project.id, "env", "project", "project", PROTECTED)
@@ -92,6 +96,8 @@ class World:
             promotion,
             release,
             await _test(actor, project),
+            segment.segment.segment_id,
+            fork.manifest_uuid,
             *await _webhook(actor, project),
         )
 
@@ -176,6 +182,7 @@ class Rest:
             promotion_id=world.promotion,
             release_id=world.release,
             test_id=world.test,
+            segment_id=world.segment,
             webhook_uuid=world.webhook,
             delivery_uuid=world.delivery,
         )
@@ -275,6 +282,24 @@ REST = [
         "/api/sandbox/protected-check",
         Action.CHECK_PROTECTED_FIELD,
         lambda world: {"env_uuid": str(world.env), "field_path": "keys.api.payment_secret", "value": "sk_test_my_key"},
+    ),
+    Rest(
+        "POST",
+        "/api/sandbox/segment",
+        Action.CREATE_SEGMENT,
+        lambda world: {"project_id": world.project.id, "name": "New", "rules": []},
+    ),
+    Rest(
+        "PUT",
+        "/api/sandbox/segment/{segment_id}",
+        Action.UPDATE_SEGMENT,
+        lambda world: {"project_id": world.project.id, "name": "Other", "rules": []},
+    ),
+    Rest(
+        "DELETE",
+        "/api/sandbox/segment/{segment_id}",
+        Action.DELETE_SEGMENT,
+        query=lambda world: {"project_id": world.project.id},
     ),
     Rest(
         "POST",
@@ -454,6 +479,24 @@ MUTATIONS = [
         Action.ROLLBACK_RELEASE,
         lambda world: {"releaseUuid": str(world.release)},
         "release { number undoes { number } }",
+    ),
+    Mutation(
+        "createSegment",
+        Action.CREATE_SEGMENT,
+        lambda world: {**_project(world), "name": "New", "rules": []},
+        "segment { segmentId name } version",
+    ),
+    Mutation(
+        "updateSegment",
+        Action.UPDATE_SEGMENT,
+        lambda world: {**_project(world), "segmentId": str(world.segment), "name": "Other"},
+        "segment { name } version",
+    ),
+    Mutation(
+        "deleteSegment",
+        Action.DELETE_SEGMENT,
+        lambda world: {**_project(world), "segmentId": str(world.segment)},
+        "segment { name } version",
     ),
     Mutation(
         "freeze", Action.FREEZE, lambda world: {**_project(world), "reason": "Year's end"}, "freeze { uuid reason }"

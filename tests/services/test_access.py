@@ -42,6 +42,7 @@ from app.services import (
     promoting,
     releasing,
     rollouts,
+    segments,
     tree,
     webhooks,
 )
@@ -59,7 +60,8 @@ Function = Callable[..., Awaitable[object]]
 
 INSIDE = set(
     "access branching cache calls carried carrying_out checking experiment_ends failures idempotency identity operation"
-    " operator project_settings protecting publishing recording resolution roster swap tokens writing".split()
+    " operator project_settings protecting publishing recording resolution roster swap"
+    " defined_segments document_writing tokens writing".split()
 )
 """Modules that services are made of; they are called by who was let in already, or by who asks to be let in."""
 
@@ -89,6 +91,7 @@ READS = (
     " environments.get environments.list_environments history.blame history.list_changes plan_limits.usage"
     " projects.get transfer.export_documents tree.generation tree.tree deciding.get deciding.list_promotions"
     " rollouts.get"
+    " segments.list_segments segments.preview manifests.get"
     " experiments.get experiments.list_experiments experiments.metrics"
     " deciding.open_of deciding.timeline promoting.dry_run releasing.compare releasing.documents releasing.get"
     " releasing.list_releases"
@@ -140,6 +143,9 @@ OPERATIONS = dict.fromkeys(READS, Operation.READ) | {
     "experiments.variant": Operation.EVALUATE,
     "ingesting.record_exposures": Operation.EVALUATE,
     "ingesting.record_results": Operation.RECORD_RESULTS,
+    "segments.create": Operation.WRITE,
+    "segments.delete": Operation.WRITE,
+    "segments.update": Operation.WRITE,
     "declaring.declare": Operation.PROMOTE,
     "canaries.abort": Operation.PROMOTE,
     "canaries.advance": Operation.PROMOTE,
@@ -203,6 +209,8 @@ class Place:
     delivery_uuid: UUID
     test_uuid: UUID
     tried_uuid: UUID
+    segment_uuid: UUID
+    manifest_uuid: UUID
 
     def arguments(self, function: Function, project_id: int | None) -> dict[str, object]:
         """Return what ``function`` needs; a parameter that is not known here fails."""
@@ -240,6 +248,9 @@ class Place:
             "key_uuid": self.key_uuid,
             "freeze_uuid": self.freeze_uuid,
             "reason": "reason",
+            "rules": [],
+            "segment_id": self.segment_uuid,
+            "manifest_uuid": self.manifest_uuid,
             "test_uuid": self.test_uuid,
             "design": Design(self.env_uuid, self.tried_uuid),
             "user": "ada",
@@ -322,6 +333,8 @@ async def place(shop: Shop, make_actor: MakeActor, monkeypatch: pytest.MonkeyPat
         hook,
         (await webhooks.test(shop.actor, shop.project_id, hook)).uuid,
         *await _test(shop),
+        (await segments.create(shop.actor, shop.project_id, None, "Everybody", [])).segment.segment_id,
+        (await shop.forked("listed")).manifest_uuid,
     )
 
 
