@@ -112,7 +112,11 @@ async def world(api: Api, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> Worl
     promoted = made(await api.post("/api/sandbox/promote", {"env_uuid": done, "strategy": "immediate"}))
     webhook = made(await api.post(f"{api.documents}/webhooks", {"url": "http://127.0.0.1:9/"}))
     probe = made(await api.post(f"{api.documents}/webhooks/{webhook['uuid']}/test", None))
+    tried = (await api.fork("tried"))["anchor_uuid"]
+    sides = {"env_a_uuid": str(api.project.production_uuid), "env_b_uuid": tried}
+    test = made(await api.post("/api/sandbox/ab-test", sides))
     values = {
+        "test_id": test["test_id"],
         "promotion_id": promoted["promotion_id"],
         "release_id": promoted["release_id"],
         "project_id": str(api.project.id),
@@ -135,7 +139,9 @@ async def world(api: Api, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> Worl
 
 
 def takes_json(operation: dict[str, Any]) -> bool:
-    return "application/json" in operation.get("requestBody", {}).get("content", {})
+    """Return whether a body is needed; one that may be left out is no refusal."""
+    body = operation.get("requestBody", {})
+    return "application/json" in body.get("content", {}) and body["required"]
 
 
 def is_document(operation: dict[str, Any]) -> bool:
