@@ -60,7 +60,11 @@ class Canaries:
 
     def project(self) -> dict[str, Value]:
         keys: Value = {"api": {"payment_secret": self.one()}}
-        return {"config": {"protected_fields": GLOBS, "flags": {"on": True}}, "vault": self.one(), "keys": keys}
+        return {
+            "config": {"protected_fields": GLOBS, "flags": {"on": {"value": True}}},
+            "vault": self.one(),
+            "keys": keys,
+        }
 
     def leaked(self, place: bytes) -> bool:
         return any(form in place for form in self.patterns)
