@@ -5,13 +5,29 @@ uvicorn's own bounds neither: a head of any size is kept in memory, and a connec
 
 import asyncio
 from typing import Any, Final
+from uuid import uuid4
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.rest.request_id import HEADER
+from app.storage.codec import encode
+
 MOST_HEAD_BYTES: Final = 64 * 1024
 HEAD_SECONDS: Final = 10.0
-_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-_TOO_SLOW: Final = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+def _refusal(status: str, code: str, message: str) -> bytes:
+    """Return an answer, with the one body that errors have, after which the connection is closed."""
+    request_id = uuid4().hex
+    body = encode({"error": code, "message": message, "request_id": request_id})
+    head = (
+        f"HTTP/1.1 {status}",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+        f"{HEADER.lower()}: {request_id}",
+        "connection: close",
+    )
+    return "\r\n".join((*head, "", "")).encode() + body
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -25,7 +41,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._due = self.loop.call_later(HEAD_SECONDS, self._close, _TOO_SLOW)
+        self._due = self.loop.call_later(HEAD_SECONDS, self._refuse_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_due()
@@ -35,11 +51,17 @@ class BoundedHttp(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
             if self._due is None:
-                self._due = self.loop.call_later(HEAD_SECONDS, self._close, _TOO_SLOW)
+                self._due = self.loop.call_later(HEAD_SECONDS, self._refuse_slow)
         super().data_received(data)
         # What came with the end of a head may be a body, which others bound.
         if self._in_head and self._head_bytes > MOST_HEAD_BYTES:
-            self._close(_TOO_LARGE)
+            self._close(
+                _refusal(
+                    "431 Request Header Fields Too Large",
+                    "headers_too_large",
+                    f"The head of a request has at most {MOST_HEAD_BYTES:,} bytes.",
+                )
+            )
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -50,6 +72,13 @@ class BoundedHttp(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_head = True
         super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be read as a request."""
+        self._close(_refusal("400 Bad Request", "bad_request", "This is no HTTP request that can be read."))
+
+    def _refuse_slow(self) -> None:
+        self._close(_refusal("408 Request Timeout", "request_timeout", "The head of the request took too long."))
 
     def _forget_due(self) -> None:
         if self._due is not None:

@@ -14,6 +14,7 @@ from app.dashboard.router import dashboard_routes
 from app.domain.errors import DomainError
 from app.metrics import CONTENT_TYPE, Metrics
 from app.rest import metering
+from app.rest.body import ClosedBodies
 from app.rest.client_address import client_address
 from app.rest.errors import STATUS, exception_handlers
 from app.rest.health import health_routes
@@ -91,6 +92,7 @@ def create_app(settings: Settings) -> Litestar:
         exception_handlers=exception_handlers,
         before_send=[metering.finish],
         openapi_config=openapi_config(),
+        plugins=[ClosedBodies()],
         request_max_body_size=settings.max_body_bytes,
         logging_config=None,
         metrics=metrics,

@@ -6,6 +6,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from litestar._openapi.schema_generation import SchemaCreator
+from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin
 from litestar.dto import AbstractDTO
 from litestar.openapi.spec import Reference, Schema
 from litestar.typing import FieldDefinition
@@ -65,6 +66,20 @@ def _problem(text: str, *above: str) -> dict[str, str]:
     steps = _steps(found["where"] or "") if found else []
     path = (*above, *(key or index for key, index in steps))
     return {"path": format_pointer(path), "message": found["what"] if found else text}
+
+
+class ClosedBodies(StructSchemaPlugin):
+    """Describes bodies as they are read: with no other fields than theirs."""
+
+    def is_plugin_supported_field(self, field_definition: FieldDefinition) -> bool:
+        """Return whether this is a body, or stands in one."""
+        return not field_definition.is_union and field_definition.is_subclass_of(Body)
+
+    def to_openapi_schema(self, field_definition: FieldDefinition, schema_creator: SchemaCreator) -> Schema:
+        """Return the structure's schema, closed."""
+        schema = super().to_openapi_schema(field_definition, schema_creator)
+        schema.additional_properties = False
+        return schema
 
 
 class BodyReader(AbstractDTO[Any]):

@@ -14,6 +14,7 @@ from app.rest.context import project_of_root
 from app.rest.generation_answers import FlatTree, NestedNode, Node, nested
 from app.rest.parameters import Caller, Cursor, ImpliedProjectId, Limit, Table, kind_of_table
 from app.rest.request import JSON, JSON_PATCH
+from app.rest.response import JsonResponse
 from app.services import comparison, tree
 from app.storage.codec import encode
 
@@ -42,7 +43,7 @@ async def get_tree(
     kind_of_table(table)
     nodes = await tree.tree(actor, await project_of_root(actor, project_id, root_uuid), root_uuid)
     content = encode(FlatTree(nodes=[Node.of(node) for node in nodes])) if format_ is TreeFormat.FLAT else nested(nodes)
-    return Response(content, media_type=JSON)
+    return JsonResponse(content, media_type=JSON)
 
 
 @get("/diff", responses={200: ResponseSpec(Diff, False, "The difference; with `format=json-patch`, a JSON patch.")})
@@ -60,8 +61,8 @@ async def get_diff(
     """Compare a document in two states; each UUID is a layer, entity, generation, checkpoint, pin or anchor."""
     compared = await comparison.diff(actor, uuid_a, uuid_b, kind=kind_of_table(table), key=key, project_id=project_id)
     if format_ is DiffFormat.JSON_PATCH:
-        return Response(encode(as_json_patch(compared.old, compared.difference.patch)), media_type=JSON_PATCH)
-    return Response(encode(Diff.of(compared.difference)), media_type=JSON)
+        return JsonResponse(encode(as_json_patch(compared.old, compared.difference.patch)), media_type=JSON_PATCH)
+    return JsonResponse(encode(Diff.of(compared.difference)), media_type=JSON)
 
 
 @get("/environment/diff")

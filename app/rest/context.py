@@ -6,6 +6,7 @@ from app.domain.errors import BadRequest, GenerationNotFound, SandboxSecretAcces
 from app.domain.model import Actor
 from app.rest import surroundings
 from app.rest.metering import admit_anyone, admit_caller
+from app.rest.query import refuse_ambiguous
 from app.rest.request import StrictRequest, environment_reference
 from app.services import environments, protected, tree
 
@@ -26,11 +27,7 @@ async def admit(request: StrictRequest) -> None:
         raise BadRequest("An address cannot hold the character U+0000.")
     if decrypts(request):
         await _refuse_in_sandbox(request)
-
-
-def _wants_decrypted(request: StrictRequest) -> bool:
-    wanted: str = request.query_params.get("decrypt_protected", "")
-    return wanted.strip().lower() not in _NO
+    refuse_ambiguous(request)
 
 
 async def arrive(request: StrictRequest) -> None:

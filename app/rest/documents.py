@@ -3,16 +3,17 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
-from litestar import Response, Router, delete, get, patch, put
+from litestar import HttpMethod, Response, Router, delete, get, patch, put, route
+from litestar.exceptions import MethodNotAllowedException
 from litestar.params import FromPath, QueryParameter
 
 from app.domain.errors import BadRequest
 from app.domain.rates import RateClass
 from app.rest.answers import DocumentAnswer, Documents
-from app.rest.context import decrypts
+from app.rest.context import admit, decrypts
 from app.rest.document_answer import DocumentResponse, at_path, write_answer
 from app.rest.metering import RATE, settle
-from app.rest.operations import DocumentDelete, DocumentPatch, DocumentPut, DocumentRead
+from app.rest.operations import DocumentDelete, DocumentPatch, DocumentPut, DocumentRead, EntityList
 from app.rest.parameters import (
     AsOf,
     Caller,
@@ -43,6 +44,8 @@ _PATCHES: Final[dict[str, Callable[..., Awaitable[Written]]]] = {
 _DATA: Final = "/{project_id:str}/data"
 _ENTITY: Final = "/{project_id:str}/entities/{kind:str}/{key:path}"
 _KIND: Final = "/{project_id:str}/entities/{kind:str}"
+_OF_KIND: Final = "GET, OPTIONS"
+_OF_ENTITY: Final = "DELETE, GET, OPTIONS, PATCH, PUT"
 _CONDITIONAL: Final = {RATE: RateClass.CONDITIONAL}
 
 Decrypt = Annotated[
@@ -124,7 +127,7 @@ async def _delete_document(address: DocumentAddress, expected: Condition) -> Res
     return Response(None)
 
 
-@get(_KIND)
+@get(_KIND, operation_class=EntityList)
 async def list_entities(
     request: StrictRequest,
     project_id: ProjectId,
@@ -148,6 +151,24 @@ async def list_entities(
     return Documents(entities=[DocumentAnswer.of(item) for item in page.items], next_cursor=page.next_cursor)
 
 
+async def _admit_with_key(request: StrictRequest) -> None:
+    """Let in who has a token and names a document, and not only a kind; a ``before_request`` hook."""
+    await admit(request)
+    _, key = request.document_name()
+    if not key:
+        raise MethodNotAllowedException(headers={"allow": _OF_KIND})
+
+
+@route(_KIND, http_method=[HttpMethod.OPTIONS], status_code=204, include_in_schema=False)
+async def _show_methods(request: StrictRequest) -> Response[None]:
+    """Say what can be done at an address that looks like one of a kind."""
+    _, key = request.document_name()
+    return Response(None, headers={"Allow": _OF_ENTITY if key else _OF_KIND})
+
+
+_HIDDEN: Final[Any] = {"include_in_schema": False, "before_request": _admit_with_key}
+
+
 def document_routes() -> Router:
     """Return the routes of documents.
 
@@ -156,6 +177,7 @@ def document_routes() -> Router:
     return Router(
         "/api/projects",
         route_handlers=[
+            _show_methods,
             get(_DATA, operation_id="getData", operation_class=DocumentRead, opt=_CONDITIONAL)(_get_document),
             put(_DATA, operation_id="putData", operation_class=DocumentPut)(_put_document),
             patch(_DATA, operation_id="patchData", operation_class=DocumentPatch)(_patch_document),
@@ -166,9 +188,9 @@ def document_routes() -> Router:
                 _delete_document
             ),
             list_entities,
-            put(_KIND, include_in_schema=False)(_put_document),
-            patch(_KIND, include_in_schema=False)(_patch_document),
-            delete(_KIND, status_code=204, include_in_schema=False)(_delete_document),
+            put(_KIND, **_HIDDEN)(_put_document),
+            patch(_KIND, **_HIDDEN)(_patch_document),
+            delete(_KIND, status_code=204, **_HIDDEN)(_delete_document),
         ],
         tags=["Documents"],
     )

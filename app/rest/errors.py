@@ -70,7 +70,15 @@ def _refused_by_framework(request: Request[Any, Any, Any], error: HTTPException)
     if error.status_code >= 500 and error.status_code not in _CODES:
         return _failed(request, error)
     code, message = _CODES.get(error.status_code, ("bad_request", "The request cannot be answered."))
-    return _answer(request, error.status_code, code, message, {}, error.headers)
+    return _answer(request, error.status_code, code, message, {}, _sayable(error.headers))
+
+
+def _sayable(headers: Mapping[str, str] | None) -> Mapping[str, str]:
+    """Return the headers; Litestar counts WebSockets among the methods of an address."""
+    found = dict(headers or {})
+    if "allow" in found:
+        found["allow"] = ", ".join(sorted(method for method in found["allow"].split(", ") if method.isupper()))
+    return found
 
 
 def _bad_parameters(request: Request[Any, Any, Any], error: ValidationException) -> Response[bytes]:

@@ -48,7 +48,13 @@ Effect = Annotated[
 ]
 Baseline = Annotated[
     float | None,
-    QueryParameter(ge=0, le=100, description="The rate, in percent, that `effect_pct` changes; left out: that of A."),
+    QueryParameter(
+        ge=0,
+        le=100,
+        description="The rate, in percent, that `effect_pct` changes; left out: that of A.",
+        # The description leaves out a least value of 0 by itself.
+        schema_extra={"minimum": 0},
+    ),
 ]
 
 

@@ -14,7 +14,8 @@ from app.domain.routing import Reason
 from app.domain.values import MISSING
 from app.rest.answers import Answer, ChangeAnswer
 from app.rest.context import implied_project
-from app.rest.operations import CONTEXT, ApiOperation
+from app.rest.operations import ApiOperation
+from app.rest.parameter_shapes import CONTEXT
 from app.rest.parameters import Caller, ImpliedProjectId, Place
 from app.rest.request import StrictRequest, environment_reference
 from app.rest.route import User

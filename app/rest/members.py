@@ -88,7 +88,7 @@ def member_routes() -> list[Router]:
         list_invitations,
         revoke_invitation,
         post("/invitations", status_code=201, operation_id="inviteMember")(_invite),
-        post("/members", status_code=201, include_in_schema=False)(_invite),
+        post("/members", status_code=201, operation_id="inviteHere")(_invite),
     ]
     return [
         Router("/api/projects/{project_id:str}", route_handlers=of_project, tags=["Members"]),

@@ -29,7 +29,8 @@ from app.rest.context import admit, implied_project
 from app.rest.errors import refusal
 from app.rest.metering import RATE, admit_known
 from app.rest.ofrep_answers import BulkAnswer, EvaluationAnswer, Evaluations, bulk, single
-from app.rest.operations import CONTEXT, ApiOperation, Events
+from app.rest.operations import ApiOperation, Events
+from app.rest.parameter_shapes import CONTEXT
 from app.rest.parameters import MAX_ID
 from app.rest.request import JSON, StrictRequest, environment_reference
 from app.services import evaluation, flag_stream, passes, stream_tickets

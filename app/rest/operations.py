@@ -9,7 +9,6 @@ from litestar.openapi.spec import (
     OpenAPIMediaType,
     OpenAPIResponse,
     Operation,
-    Parameter,
     Reference,
     RequestBody,
     Schema,
@@ -18,9 +17,8 @@ from litestar.openapi.spec.enums import OpenAPIType
 
 from app.event_stream import MEDIA_TYPE
 from app.rest.examples import ANSWERS, BODIES
-from app.rest.parameters import ENVIRONMENT_IN_QUERY, IN_ENVIRONMENT
+from app.rest.parameter_shapes import CONTEXT, KEY, KNOWN, shaped
 from app.rest.request import JSON, JSON_PATCH, MERGE_PATCH, NDJSON
-from app.rest.surroundings import KEY_HEADER, REPLAYED_HEADER
 
 _REFUSALS: Final = ("400", "401", "403", "404", "409", "422", "429", "500", "503")
 _SUCCESSES: Final = frozenset({"200", "201"})
@@ -43,33 +41,9 @@ _ETAG: Final = OpenAPIHeader(
     schema=Schema(type=OpenAPIType.STRING),
     description="The document's version; `If-Match` takes it as it stands.",
 )
-
-CONTEXT: Final = (
-    Parameter(
-        name="X-AgentStack-Env",
-        param_in="header",
-        required=False,
-        schema=Schema(type=OpenAPIType.STRING),
-        description=IN_ENVIRONMENT,
-    ),
-    Parameter(
-        name="env",
-        param_in="query",
-        required=False,
-        schema=Schema(type=OpenAPIType.STRING),
-        description=ENVIRONMENT_IN_QUERY,
-    ),
-)
-
-_KEY: Final = Parameter(
-    name=KEY_HEADER,
-    param_in="header",
-    required=False,
-    schema=Schema(type=OpenAPIType.STRING, min_length=1, max_length=255),
-    description=(
-        "A name for this request, such as a random UUID: sent again within 24 hours, it is not done again but answered "
-        f"as the first time, with `{REPLAYED_HEADER}: true`. With another request it is refused."
-    ),
+_CONTENT_TAG: Final = OpenAPIHeader(
+    schema=Schema(type=OpenAPIType.STRING),
+    description="Changes with the answer; `If-None-Match` takes it as it stands.",
 )
 
 
@@ -78,6 +52,7 @@ class ApiOperation(Operation):
     """An operation with its refusals, and the guide's example where it has one."""
 
     takes_key: ClassVar[bool] = False
+    is_tagged: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         text, _, more = (self.description or "").partition("\n\n")
@@ -86,8 +61,11 @@ class ApiOperation(Operation):
         self.describe()
         self._refuse(_REFUSALS if self.request_body is None else (*_REFUSALS, *_BODY_REFUSALS))
         self._exemplify()
+        self.parameters = [shaped(parameter) for parameter in self.parameters or ()]
         if self.takes_key:
-            self.parameters = [*(self.parameters or ()), _KEY]
+            self.parameters = [*self.parameters, KEY]
+        if self.is_tagged:
+            self._tag()
 
     def describe(self) -> None:
         """Say what the signature does not; for operations that are not all JSON."""
@@ -102,6 +80,18 @@ class ApiOperation(Operation):
         assert self.responses is not None
         for status in statuses:
             self.responses[status] = Reference(ref=f"#/components/responses/{status}")
+
+    def _tag(self) -> None:
+        """Describe the tag of an answer that is JSON and has none of its own."""
+        assert self.responses is not None
+        read = self.responses.get("200")
+        if not isinstance(read, OpenAPIResponse) or JSON not in (read.content or {}) or "304" in self.responses:
+            return
+        read.headers = {**(read.headers or {}), "ETag": _CONTENT_TAG}
+        self.responses["304"] = OpenAPIResponse(
+            description="`If-None-Match` names this answer.", headers={"ETag": _CONTENT_TAG}
+        )
+        self.parameters = [*(self.parameters or ()), shaped(KNOWN)]
 
     def _exemplify(self) -> None:
         name = self.operation_id or ""
@@ -118,6 +108,11 @@ class ApiOperation(Operation):
 def with_key(operation: type[Operation]) -> type[Operation]:
     """Return the operation as one that changes something, and so takes an idempotency key."""
     return type(operation.__name__, (operation,), {"takes_key": True})
+
+
+def with_tag(operation: type[Operation]) -> type[Operation]:
+    """Return the operation as one whose answers have the tag of ``JsonResponse``, if they are JSON."""
+    return type(operation.__name__, (operation,), {"is_tagged": True})
 
 
 @dataclass
@@ -137,6 +132,20 @@ class DocumentOperation(ApiOperation):
     def check_version(self) -> None:
         """Describe the refusal of a stale ``If-Match``."""
         self._refuse(["412"])
+
+
+@dataclass
+class EntityList(ApiOperation):
+    """Listing documents."""
+
+    def describe(self) -> None:
+        """Leave out what stands at the same address for keys of nothing but slashes."""
+        listed = (self.responses or {})["200"]
+        assert isinstance(listed, OpenAPIResponse)
+        shown = (listed.content or {})[JSON]
+        assert isinstance(shown.schema, Schema)
+        assert shown.schema.one_of
+        shown.schema = shown.schema.one_of[0]
 
 
 @dataclass

@@ -7,13 +7,15 @@ from typing import Annotated, Final, TypeAlias
 from uuid import UUID
 
 from litestar.di import NamedDependency
+from litestar.openapi.spec import Schema
+from litestar.openapi.spec.enums import OpenAPIFormat
 from litestar.params import HeaderParameter, PathParameter, QueryParameter, SkipValidation
 
 from app.domain.errors import BadRequest, MalformedJson, UnknownKind, ValidationFailed
 from app.domain.json_text import check_storable, parse_json
 from app.domain.model import PROJECT_KIND, Actor, At
 from app.domain.names import TABLE_ALIASES, check_kind
-from app.domain.paging import DEFAULT_LIMIT, MAX_LIMIT
+from app.domain.paging import DEFAULT_LIMIT, MAX_CURSOR, MAX_LIMIT
 from app.domain.pointer import Path, parse_path
 from app.domain.values import Value
 from app.rest.request import StrictRequest, environment_reference
@@ -46,7 +48,12 @@ Limit: TypeAlias = Annotated[
     ),
 ]
 Cursor: TypeAlias = Annotated[
-    str | None, QueryParameter(description="The `next_cursor` of the page before.", max_length=8_000)
+    str | None,
+    QueryParameter(
+        description="The `next_cursor` of the page before.",
+        max_length=MAX_CURSOR,
+        schema_extra={"pattern": "^[A-Za-z0-9_-]+$"},
+    ),
 ]
 AsOf: TypeAlias = Annotated[
     str | None,
@@ -54,6 +61,13 @@ AsOf: TypeAlias = Annotated[
         name="as_of",
         description="Read the state at a project version (a number), at a time (ISO 8601; UTC), or after a release"
         " (its UUID).",
+        schema_extra={
+            "any_of": [
+                Schema(pattern="^(0|[1-9][0-9]{0,17})$"),
+                Schema(format=OpenAPIFormat.DATE_TIME),
+                Schema(format=OpenAPIFormat.UUID),
+            ]
+        },
     ),
 ]
 InDocument: TypeAlias = Annotated[

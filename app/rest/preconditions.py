@@ -64,4 +64,6 @@ def _entity_tags(header: str, name: str) -> list[tuple[bool, str]]:
             raise BadRequest(f'{name} is no list of entity tags; quote them: {name}: "…".', header=name)
         tags.append((found[1] is not None, found[2]))
         position = found.end()
+    if not tags:
+        raise BadRequest(f"{name} is given and says nothing.", header=name)
     return tags

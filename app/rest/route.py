@@ -22,7 +22,8 @@ from app.rest.answers import Answer
 from app.rest.context import admit, implied_project
 from app.rest.document_answer import CACHING, DocumentResponse
 from app.rest.metering import RATE
-from app.rest.operations import CONTEXT, ApiOperation
+from app.rest.operations import ApiOperation
+from app.rest.parameter_shapes import CONTEXT
 from app.rest.parameters import ImpliedProjectId
 from app.rest.preconditions import IfNoneMatch, etag
 from app.rest.request import StrictRequest, environment_reference

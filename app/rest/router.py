@@ -29,7 +29,7 @@ from app.rest.limits import limit_routes
 from app.rest.members import member_routes
 from app.rest.metering import releasing
 from app.rest.ofrep import admit_evaluation, ofrep_routes
-from app.rest.operations import ApiOperation, with_key
+from app.rest.operations import ApiOperation, with_key, with_tag
 from app.rest.parameters import actor_of, address_of, environment_of, moment, place, settings_of
 from app.rest.preconditions import expected_version
 from app.rest.projects import project_routes
@@ -111,7 +111,20 @@ def _door(routers: list[Router], **options: Any) -> Router:
     for handler in _handlers(router):
         if handler.operation_class is Operation:
             handler.operation_class = ApiOperation
+        if "GET" in handler.http_methods:
+            handler.operation_class = with_tag(handler.operation_class)
+    _forget_options(router)
     return router
+
+
+def _forget_options(router: Router) -> None:
+    # Litestar makes a handler of OPTIONS with the first handler of a path and keeps it when others join, so that it
+    # would name the first one's methods only. Without it, the application makes one that knows all.
+    for route in router.routes:
+        if isinstance(route, HTTPRoute):
+            route.route_handlers = [
+                handler for handler in route.route_handlers if handler.handler_name != "options_handler"
+            ]
 
 
 def _handlers(router: Router) -> Iterator[HTTPRouteHandler]:

@@ -267,6 +267,12 @@ REST = [
         Action.INVITE_MEMBER,
         lambda _: {"email": "somebody@example.com", "role": "editor", "environments": ["env"]},
     ),
+    Rest(
+        "POST",
+        f"{PROJECT}/members",
+        Action.INVITE_MEMBER,
+        lambda _: {"email": "somebody@example.com", "role": "editor", "environments": ["env"]},
+    ),
     Rest("DELETE", f"{PROJECT}/invitations/{{invitation_uuid}}", Action.REVOKE_INVITATION),
     Rest("POST", "/api/invitations/accept", Action.ACCEPT_INVITATION, lambda world: {"token": world.token}),
     Rest("PATCH", f"{PROJECT}/members/{{account_uuid}}", Action.CHANGE_MEMBER, lambda _: {"role": "admin"}),

@@ -1,6 +1,8 @@
 """The server as a process: started, stopped in every way, beside other commands, twice on one database."""
 
+import json
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -103,3 +105,18 @@ def test_two_processes_on_one_database_never_read_stale(database: Database) -> N
             assert reader.get(data, params={"env": "feature"}).json()["n"] == number
             reader.patch(data, json={"m": number}, params={"env": "feature"}).raise_for_status()
             assert writer.get(data, headers={"X-AgentStack-Env": "feature"}).json()["m"] == number
+
+
+def test_what_is_no_http_is_refused_in_the_body_that_errors_have(database: Database) -> None:
+    with served({"STRATA_DATABASE_URL": database.app_dsn}) as server:
+        address = httpx.URL(server.url)
+        for sent in (b"\x00\x01\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nA: \x00\r\n\r\n", b"GET\r\n\r\n"):
+            with socket.create_connection((address.host, address.port or 80), timeout=10) as connection:
+                connection.sendall(sent)
+                said = b"".join(iter(lambda: connection.recv(65_536), b""))
+            head, _, body = said.partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n")
+            found = json.loads(body)
+            assert found["error"] == "bad_request"
+            assert found["message"]
+            assert f"x-request-id: {found['request_id']}".encode() in head

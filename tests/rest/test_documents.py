@@ -48,8 +48,11 @@ async def test_addresses_that_no_document_can_have(api: Api, key: str) -> None:
 
 async def test_a_key_is_needed_and_not_too_long(api: Api) -> None:
     before = await api.state()
-    for key in ("", "k" * 257):
-        refused(await api.put(api.entity("page", key), {}), 422, "validation_failed")
+    refused(await api.put(api.entity("page", "k" * 257), {}), 422, "validation_failed")
+    for method in ("PUT", "PATCH", "DELETE"):
+        answer = await api.client.request(method, api.entity("page", ""))
+        refused(answer, 405, "method_not_allowed")
+        assert answer.headers["Allow"] == "GET, OPTIONS"
     assert await api.state() == before
 
 

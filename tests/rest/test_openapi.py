@@ -8,6 +8,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from app.rest.examples import ANSWERS, BODIES
+from tests.rest.conftest import Api, refused
 
 METHODS = {"get", "put", "post", "patch", "delete"}
 
@@ -113,3 +114,71 @@ async def test_nothing_is_loaded_from_elsewhere(client: httpx.AsyncClient) -> No
     assert page.status_code == 200
     assert "http://" not in page.text
     assert "https://" not in page.text
+
+
+# Of them a project has few, or the guide says how they are paged.
+UNPAGED = {"listApiKeys", "listWebhooks", "generationTimeline"}
+
+
+async def test_lists_are_paged_alike(described: dict[str, Any]) -> None:
+    paged = 0
+    for path, method, operation in operations(described):
+        shown = operation["responses"].get("200", {}).get("content", {}).get("application/json", {}).get("schema", {})
+        reference = shown.get("$ref", "")
+        properties = described["components"]["schemas"].get(reference.rpartition("/")[2], {}).get("properties", {})
+        names = {parameter["name"] for parameter in operation.get("parameters", ())}
+        lists = [name for name, item in properties.items() if item.get("type") == "array"]
+        pages = "limit" in names and "offset" not in names
+        assert ("next_cursor" in properties) == ("cursor" in names) == pages, path
+        if method == "get" and len(properties) <= 2 and lists and "next_cursor" not in properties:
+            assert operation["operationId"] in UNPAGED, path
+        paged += "cursor" in names
+    assert paged >= 15
+
+
+async def test_reads_have_a_tag(api: Api) -> None:
+    here = {"project_id": api.project.id}
+    addresses = ["environments", "checkpoints", "tree", "limits", "promotions", "changes"]
+    for address in (*(f"/api/sandbox/{name}" for name in addresses), api.documents, "/api/auth/me"):
+        first = await api.get(address, params=here)
+        tag = first.headers["ETag"]
+        assert tag.startswith('W/"'), address
+        again = await api.get(address, params=here, headers={"If-None-Match": tag})
+        assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+        assert first.headers["Cache-Control"] == again.headers["Cache-Control"] == "private, no-cache"
+    await api.fork("another")
+    changed = await api.get("/api/sandbox/environments", params=here)
+    assert len(changed.json()["environments"]) == 2
+    known = {"If-None-Match": f'"other", {changed.headers["ETag"]}'}
+    assert (await api.get("/api/sandbox/environments", params=here, headers=known)).status_code == 304
+    for wrong in ("", "0", '"'):
+        answer = await api.get("/api/sandbox/environments", params=here, headers={"If-None-Match": wrong})
+        refused(answer, 400, "bad_request")
+
+
+async def test_methods_that_an_address_takes(api: Api) -> None:
+    for address, methods in (
+        ("/api/projects", "GET, OPTIONS, POST"),
+        (f"{api.documents}/data", "GET, OPTIONS, PATCH, PUT"),
+        (api.entity("user", "a"), "DELETE, GET, OPTIONS, PATCH, PUT"),
+        (api.entity("user", "//"), "DELETE, GET, OPTIONS, PATCH, PUT"),
+        (f"{api.documents}/entities/user", "GET, OPTIONS"),
+        ("/api/sandbox/freeze", "DELETE, GET, OPTIONS, POST"),
+    ):
+        answer = await api.client.options(address)
+        assert (answer.status_code, answer.headers["Allow"]) == (204, methods), address
+    wrong = await api.client.put("/graphql")
+    assert (wrong.status_code, wrong.headers["Allow"]) == (405, "GET, OPTIONS, POST")
+
+
+async def test_a_query_says_one_thing(api: Api) -> None:
+    listed, here = "/api/sandbox/environments", f"project_id={api.project.id}"
+    for query, name in (
+        (f"{here}&project_id=2147483647", "project_id"),
+        (f"{here}&limit=1&limit=2", "limit"),
+        ("project_id=null", "project_id"),
+        ("project_id=null&project_id=null", "project_id"),
+    ):
+        assert refused(await api.get(f"{listed}?{query}"), 400, "bad_request")["parameter"] == name
+    assert (await api.get(f"{listed}?{here}&{here}&status=draft&status=live")).status_code == 200
+    refused(await api.get(f"{api.documents}/data?path=null"), 404, "path_not_found")
