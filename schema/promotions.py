@@ -7,6 +7,7 @@ from uuid import UUID
 
 import strawberry
 
+from app.domain.canary import Step
 from app.domain.model import Strategy
 from app.domain.paging import Page, encode_cursor
 from app.domain.promotion import (
@@ -23,7 +24,7 @@ from schema.context import Info
 from schema.describe import field
 from schema.edges import AnEnvironment, ARelease
 from schema.nodes import GlobalId, Node
-from schema.scalars import JSON, shown
+from schema.rollouts import RolloutStep
 
 
 @strawberry.type(description="Somebody who approved.")
@@ -45,7 +46,9 @@ class PromotionNode(Node):
     checks: ChecksNode = strawberry.field(description="The checks as they were run last.")
     conflicts: list[Conflict] = strawberry.field(description="The conflicts that were open then.")
     changes: list[CarriedChangeNode] = strawberry.field(description="What it carries.")
-    rollout_steps: JSON = strawberry.field(description="The steps of its canary; empty for other strategies.")
+    rollout_steps: list[RolloutStep] = strawberry.field(
+        description="The steps of its canary; empty for other strategies."
+    )
     required_approvals: int = strawberry.field(description="How many have to approve it.")
     approvals: list[Approval] = strawberry.field(description="Who approved what it carries now.")
     approval_hint: str | None = strawberry.field(
@@ -70,7 +73,7 @@ class PromotionNode(Node):
             checks=ChecksNode.of(promotion.checks),
             conflicts=[Conflict.of(item) for item in promotion.conflicts],
             changes=[CarriedChangeNode.of(item) for item in promotion.carried],
-            rollout_steps=shown(promotion.plan.rollout_steps),
+            rollout_steps=[RolloutStep.of(Step.of(step)) for step in promotion.plan.rollout_steps],
             required_approvals=promotion.required_approvals,
             approvals=[Approval.of(item) for item in promotion.approvers],
             approval_hint=promotion.checks.reasons.get("approval"),

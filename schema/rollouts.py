@@ -7,6 +7,7 @@ import strawberry
 
 from app.domain.canary import Step, Wait
 from app.domain.guards import Guard, Health, Metric, Outcome, Side, Verdict
+from app.domain.values import Value
 from app.services.rollouts import Rollout
 from schema.describe import describe_enum
 
@@ -90,6 +91,26 @@ class SideHealth:
             error_rate=health.error_rate,
             latency_p99_ms=None if health.latency_ms is None else float(health.latency_ms),
         )
+
+
+@strawberry.type(description="What was reported of both sides of a rollout.")
+class RolloutHealth:
+    environment: SideHealth = strawberry.field(description="Of the environment.")
+    production: SideHealth = strawberry.field(description="Of production.")
+
+    @classmethod
+    def of(cls, told: Value) -> "RolloutHealth":
+        """Return what an event tells, by side."""
+        sides = told if isinstance(told, dict) else {}
+        return cls(environment=_told(sides.get("environment")), production=_told(sides.get("production")))
+
+
+def _told(facts: Value) -> SideHealth:
+    known = {name: fact for name, fact in facts.items() if fact is not None} if isinstance(facts, dict) else {}
+    latency = known.get("latency_p99_ms")
+    requests, errors = (int(str(known.get(name, 0))) for name in ("requests", "errors"))
+    latency_ms = None if latency is None else Decimal(str(latency))
+    return SideHealth.of(Health(requests, errors, latency_ms=latency_ms))
 
 
 @strawberry.type(description="What one guard says now.")

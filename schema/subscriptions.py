@@ -16,6 +16,7 @@ from schema.context import Info
 from schema.describe import describe_enum, field, present, subscription
 from schema.environments import EnvironmentNode
 from schema.experiment_metrics import ExperimentMetrics
+from schema.rollouts import RolloutHealth
 from schema.scalars import JSON, BigInt, shown
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ class RolloutEvent:
     steps: int = strawberry.field(description="How many steps there are.")
     next_step_at: datetime | None = strawberry.field(description="When it goes on by itself; null if it does not.")
     reason: str | None = strawberry.field(description="Why it was aborted, or is held.")
-    health: JSON | None = strawberry.field(description="What was reported of both sides, by side; null if nothing was.")
+    health: RolloutHealth | None = strawberry.field(description="What was reported of both sides; null if nothing was.")
     project_id: strawberry.Private[int]
 
     @classmethod
@@ -97,7 +98,7 @@ class RolloutEvent:
             steps=state.steps,
             next_step_at=state.next_step_at,
             reason=state.reason,
-            health=None if state.health is None else shown(state.health),
+            health=None if state.health is None else RolloutHealth.of(state.health),
             project_id=state.project_id,
         )
 

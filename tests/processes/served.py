@@ -81,7 +81,7 @@ def _greeting(lines: Queue[str]) -> tuple[str, str]:
     while line := lines.get(timeout=60):
         said += line
         if "Strata serves" in said or "Stop with" in said:
-            return said[said.index("http://") :].split()[0].removesuffix("/graphql"), said
+            return said[said.index("http://") :].split()[0].removesuffix("/graphql").rstrip("/"), said
     raise AssertionError(f"the server did not get ready: {said}")
 
 

@@ -71,7 +71,8 @@ async def test_gql_follows_a_project(server: Served, token: str, project: Projec
 ROLLOUT = """
     subscription ($env: UUID!, $after: String) {
       rolloutProgress(envUuid: $env, after: $after) {
-        cursor type status weight previousWeight step steps nextStepAt reason health environment { name }
+        cursor type status weight previousWeight step steps nextStepAt reason
+        health { environment { requests errors } production { requests } } environment { name }
       }
     }
 """
@@ -122,7 +123,7 @@ async def test_a_rollout_is_followed_from_where_it_stands_to_its_end(
         (3, 4, "error rate"),
     ]
     assert got[1]["nextStepAt"] == "2030-01-01T00:00:00Z"
-    assert got[1]["health"] == {"environment": {"requests": 5}}
+    assert got[1]["health"] == {"environment": {"requests": 5, "errors": 0}, "production": {"requests": 0}}
     assert {state["environment"]["name"] for state in got} == {"canary"}
     async with Client(transport=transport_of(server, token), fetch_schema_from_transport=False) as session:
         wanted = {"env": env, "after": got[0]["cursor"]}

@@ -1,0 +1,1 @@
+import{a as e,i as t}from"./index-CnU76HQt.js";var n={insertSpaces:!0,tabSize:2},r={jsonc:{parse:r=>({text:t(r,e(r,void 0,n)),length:r.length}),astFormat:`jsonc-text`,locStart:()=>0,locEnd:e=>e.length}},i={"jsonc-text":{print:e=>e.node.text}};export{r as parsers,i as printers};
