@@ -109,7 +109,7 @@ def _is_from_here(request: _Request) -> bool:
 
 
 def furnished(door: Door) -> Callable[[ASGIApp], ASGIApp]:
-    """Return a middleware that gives a visit its time, sends its cookies, and makes room when it is answered."""
+    """Return a middleware that gives a visit its time, sends its cookies, and makes room for others afterwards."""
 
     def middleware(app: ASGIApp) -> ASGIApp:
         async def run(scope: Scope, receive: Receive, send: Send) -> None:

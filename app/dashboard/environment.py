@@ -10,7 +10,7 @@ from app.dashboard.visit import Problem, Visit
 from app.domain.errors import DomainError
 from app.domain.model import EnvStatus
 from app.domain.values import MISSING
-from app.services import comparison, deciding, environments, rebasing, revert, rollouts, tree
+from app.services import comparison, deciding, environments, revert, rollouts, tree
 from app.services.environments import EnvironmentUpdate
 
 PAGE = 25
@@ -100,16 +100,6 @@ async def archive(visit: Here, project_id: ProjectId, env_uuid: EnvUuid) -> Resp
     return visit.to(f"/projects/{project_id}", f"{done.environment.name} is archived.")
 
 
-@post(f"{AT}/rebase")
-async def rebase(visit: Here, project_id: ProjectId, env_uuid: EnvUuid) -> Response[bytes]:
-    """Put an environment's changes onto what its parent shows now."""
-    try:
-        done = await rebasing.rebase(visit.actor, env_uuid, (), project_id)
-    except DomainError as error:
-        return await show(visit, project_id, env_uuid, Problem("rebase", error, visit.form))
-    return visit.to(address(project_id, env_uuid), f"Rebased: {len(done.changes)} documents were carried on.")
-
-
 @post(f"{AT}/revert")
 async def revert_changes(visit: Here, project_id: ProjectId, env_uuid: EnvUuid) -> Response[bytes]:
     """Drop the overrides of an environment, or of one document of it."""
@@ -123,4 +113,4 @@ async def revert_changes(visit: Here, project_id: ProjectId, env_uuid: EnvUuid) 
 
 def environment_pages() -> list[HTTPRouteHandler]:
     """Return the pages of an environment itself."""
-    return [environment_page, changes_page, update, archive, rebase, revert_changes]
+    return [environment_page, changes_page, update, archive, revert_changes]

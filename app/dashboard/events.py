@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from typing import Annotated, Any
 
-from litestar import Request, get
+from litestar import Request, Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import HeaderParameter
 
@@ -15,9 +15,22 @@ from app.domain.errors import DomainError, Unauthenticated
 from app.domain.events import Event, cursor_at
 from app.event_stream import EventStream
 from app.services import live, passes
-from app.storage import codec
+from app.storage import changes, codec
+from app.storage import events as stored
+
+RECENT = 100
+"""Events that the page looks back on."""
 
 LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID", max_length=8_000)]
+
+
+@get("/projects/{project_id:int}/events")
+async def events_page(visit: Here, project_id: ProjectId) -> Response[bytes]:
+    """Show what happened lately, the newest first."""
+    shell = await visit.shell(project_id)
+    version = await changes.current_version(project_id)
+    found = await stored.page(project_id, max(0, version - RECENT), RECENT)
+    return visit.page("events.html", shell=shell, section="events", events=found[::-1])
 
 
 @get("/projects/{project_id:int}/events/stream", opt={STREAM: True})
@@ -53,4 +66,4 @@ async def _written(found: AsyncGenerator[Event]) -> AsyncGenerator[bytes]:
 
 def event_pages() -> list[HTTPRouteHandler]:
     """Return what follows a project."""
-    return [stream]
+    return [events_page, stream]

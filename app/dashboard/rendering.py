@@ -12,7 +12,8 @@ from markupsafe import Markup
 
 from app.domain.model import Environment as StrataEnvironment
 from app.domain.model import EnvStatus
-from app.domain.pointer import format_dotted, parse_pointer
+from app.domain.pointer import format_dotted, format_pointer, parse_pointer
+from app.domain.protected import shown
 from app.domain.values import MISSING, State
 from app.storage import codec
 
@@ -131,9 +132,10 @@ def _made() -> Environment:
         "words": words,
         "dotted": dotted,
         "percent": percent,
+        "shown": shown,
     }
     made.tests |= {"living": is_living, "missing": lambda state: state is MISSING}
-    made.globals |= {"query": query}
+    made.globals |= {"query": query, "pointer": format_pointer}
     return made
 
 

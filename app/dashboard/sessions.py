@@ -1,8 +1,5 @@
 """The session of a browser: a cookie with the tokens that the login service gave out, renewed as they expire."""
 
-import asyncio
-import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,9 +9,6 @@ from app.services import identity, login
 from app.services.digests import keyed
 from app.services.login import Lifetimes, Tokens
 
-# A browser sends several requests at once, and only one of them may exchange the refresh token.
-RENEWAL_SECONDS: Final = 30.0
-MAX_RENEWALS: Final = 10_000
 _SEPARATOR: Final = "~"
 _PURPOSE: Final = "dashboard: forms"
 
@@ -36,12 +30,13 @@ class Resumed:
     cookie: str | None = None
 
 
-_renewals: "OrderedDict[str, tuple[float, asyncio.Task[Tokens]]]" = OrderedDict()
-
-
 def cookie_of(tokens: Tokens) -> str:
     """Return what the cookie of a session holds."""
-    return f"{tokens.refresh_token}{_SEPARATOR}{tokens.access_token}"
+    return _cookie(tokens.refresh_token, tokens.access_token)
+
+
+def _cookie(refresh_token: str, access_token: str) -> str:
+    return f"{refresh_token}{_SEPARATOR}{access_token}"
 
 
 async def resume(cookie: str, lifetimes: Lifetimes) -> Resumed | None:
@@ -52,8 +47,9 @@ async def resume(cookie: str, lifetimes: Lifetimes) -> Resumed | None:
     except Unauthenticated:
         pass
     try:
-        tokens = await _renewed(refresh_token, lifetimes)
-        return Resumed(await _session(tokens.access_token), cookie_of(tokens))
+        tokens = await login.refresh_in_browser(refresh_token, lifetimes)
+        renewed = tokens.refresh_token and _cookie(tokens.refresh_token, tokens.access_token)
+        return Resumed(await _session(tokens.access_token), renewed)
     except (InvalidRefreshToken, Unauthenticated):
         return None
 
@@ -70,13 +66,3 @@ async def _session(access_token: str) -> Session:
     if claims is None:
         raise Unauthenticated("The dashboard takes no API keys.")
     return Session(actor, authorization, str(claims.session_uuid or claims.token_id))
-
-
-async def _renewed(refresh_token: str, lifetimes: Lifetimes) -> Tokens:
-    now = time.monotonic()
-    while _renewals and (len(_renewals) > MAX_RENEWALS or now - next(iter(_renewals.values()))[0] > RENEWAL_SECONDS):
-        _renewals.popitem(last=False)
-    if refresh_token not in _renewals:
-        _renewals[refresh_token] = now, asyncio.ensure_future(login.refresh(refresh_token, lifetimes))
-    # The others wait for it too, should the request that began it go away.
-    return await asyncio.shield(_renewals[refresh_token][1])

@@ -59,3 +59,18 @@ async def kind_exists(project_id: int, kind: str) -> bool:
         "SELECT EXISTS (SELECT FROM entity WHERE project_id = $1 AND kind = $2)", project_id, kind
     )
     return found
+
+
+async def kinds(project_id: int, limit: int) -> list[str]:
+    """Return up to ``limit`` kinds that entities of the project have or had, in order: one step of the index each."""
+    rows = await db.fetch(
+        "WITH RECURSIVE found(kind) AS ("
+        "  (SELECT kind FROM entity WHERE project_id = $1 ORDER BY kind LIMIT 1)"
+        "  UNION ALL"
+        "  SELECT (SELECT kind FROM entity WHERE project_id = $1 AND kind > found.kind ORDER BY kind LIMIT 1)"
+        "  FROM found WHERE found.kind IS NOT NULL"
+        ") SELECT kind FROM found WHERE kind IS NOT NULL LIMIT $2",
+        project_id,
+        limit,
+    )
+    return [row["kind"] for row in rows]

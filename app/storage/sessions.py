@@ -46,6 +46,18 @@ async def advance(uuid: UUID, number: int, secret_hash: bytes, next_hash: bytes)
     return account
 
 
+async def exchanged_lately(uuid: UUID, number: int, seconds: float) -> UUID | None:
+    """Return the account of a living session whose latest refresh token replaced ``number`` within ``seconds``."""
+    account: UUID | None = await db.fetchval(
+        "SELECT account_uuid FROM login_session WHERE uuid = $1 AND number = $2 + 1 AND revoked_at IS NULL"
+        " AND expires_at > now() AND refreshed_at > now() - make_interval(secs => $3)",
+        uuid,
+        number,
+        seconds,
+    )
+    return account
+
+
 async def end(uuid: UUID, *, used: int | None = None) -> UUID | None:
     """Revoke a session and return its account; None if it had ended before.
 

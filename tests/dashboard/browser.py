@@ -43,7 +43,7 @@ class Page(HTMLParser):
 
     def form(self, action: str, **having: str) -> FormOnPage:
         """Return the form that is sent to ``action`` and has these fields already."""
-        for form in self.forms:
+        for form in sorted(self.forms, key=lambda form: form.method != "post"):
             if form.action == action and all(form.fields.get(name) == [value] for name, value in having.items()):
                 return form
         raise AssertionError(f"no form goes to {action}; there are {[form.action for form in self.forms]}")

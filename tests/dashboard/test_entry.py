@@ -6,12 +6,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from app.dashboard import sessions
 from app.dashboard.visit import SESSION_COOKIE
 from app.domain.login_limits import LoginLimits
 from app.domain.model import Actor, Project
 from app.services import identity, login
 from app.services.login import Credentials, Lifetimes
+from app.storage import db
 from tests.dashboard.browser import Browser, Page
 
 PASSWORD = "correct horse battery"
@@ -95,17 +95,15 @@ async def test_a_form_of_another_session_is_refused(browser: Browser, actor: Act
     assert answer.status_code == 403
 
 
-async def test_a_session_goes_on_when_its_token_has_expired(
-    client: httpx.AsyncClient, email: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_session_goes_on_when_its_token_has_expired(client: httpx.AsyncClient, email: str) -> None:
     tokens = await login.log_in(Credentials(email, PASSWORD, "10.0.0.1"), Lifetimes(900, 900), LoginLimits())
     client.cookies.set(SESSION_COOKIE, f"{tokens.refresh_token}~expired", domain="127.0.0.1")
     answers = await asyncio.gather(*(client.get("/") for _ in range(4)))
     assert [answer.status_code for answer in answers] == [200] * 4
-    assert len({answer.headers["set-cookie"] for answer in answers}) == 1
+    assert [("set-cookie" in answer.headers) for answer in answers].count(True) == 1
     assert (await client.get("/")).status_code == 200
     # Long after, it has been copied: the session ends.
-    monkeypatch.setattr(sessions, "RENEWAL_SECONDS", -1.0)
+    await db.execute("UPDATE login_session SET refreshed_at = refreshed_at - interval '31 seconds'")
     client.cookies.set(SESSION_COOKIE, f"{tokens.refresh_token}~expired", domain="127.0.0.1")
     answer = await client.get("/")
     assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=/")
