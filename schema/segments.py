@@ -57,7 +57,7 @@ class Segment:
     rules: JSON = strawberry.field(
         description="Its rules, all of which must hold: `{field, op, value}`, `{all}`, `{any}` or `{not}`."
     )
-    created_at: str | None = strawberry.field(description="When it was made, ISO 8601; null if nobody noted it.")
+    created_at: datetime | None = strawberry.field(description="When it was made; null if nobody noted that.")
 
     @classmethod
     def of(cls, segment: SegmentEntry) -> "Segment":
@@ -65,8 +65,17 @@ class Segment:
             segment_id=segment.segment_id,
             name=segment.name,
             rules=shown(segment.rules),
-            created_at=segment.created_at,
+            created_at=_moment(segment.created_at),
         )
+
+
+def _moment(text: str | None) -> datetime | None:
+    # It stands in a document, where anybody may have written anything.
+    try:
+        found = None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found is None or found.tzinfo is not None else None
 
 
 async def segments_in(info: Info, project_id: int, generation_uuid: UUID) -> list[Segment]:

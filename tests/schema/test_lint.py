@@ -40,6 +40,8 @@ JSON: Final = {
     "Explanation.value",
     "FlagEvaluation.metadata",
     "FlagEvaluation.value",
+    "ImportedDocumentInput.data",
+    "Manifest.userFilter",
     "Override.value",
     "PatchInput.jsonPatch",
     "PatchInput.merge",
@@ -51,6 +53,7 @@ JSON: Final = {
     "ResolvedDocument.value",
     "RuleCheck.rule",
     "RuleInput.value",
+    "Segment.rules",
     "ValueSetting.value",
     "WebhookDelivery.payload",
 }
