@@ -112,11 +112,16 @@ async def world(api: Api, actor: Actor, monkeypatch: pytest.MonkeyPatch) -> Worl
     promoted = made(await api.post("/api/sandbox/promote", {"env_uuid": done, "strategy": "immediate"}))
     webhook = made(await api.post(f"{api.documents}/webhooks", {"url": "http://127.0.0.1:9/"}))
     probe = made(await api.post(f"{api.documents}/webhooks/{webhook['uuid']}/test", None))
-    tried = (await api.fork("tried"))["anchor_uuid"]
+    fork = await api.fork("tried")
+    tried = fork["anchor_uuid"]
+    rules = [{"field": "tier", "op": "eq", "value": "premium"}]
+    segment = made(await api.post(f"/api/sandbox/segment?project_id={api.project.id}", {"name": "s", "rules": rules}))
     sides = {"env_a_uuid": str(api.project.production_uuid), "env_b_uuid": tried}
     test = made(await api.post("/api/sandbox/ab-test", sides))
     values = {
         "test_id": test["test_id"],
+        "segment_id": segment["segment_id"],
+        "manifest_uuid": fork["manifest_uuid"],
         "promotion_id": promoted["promotion_id"],
         "release_id": promoted["release_id"],
         "project_id": str(api.project.id),
