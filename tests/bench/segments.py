@@ -7,7 +7,7 @@ fork is a fork without a filter. All are measured in turns, in one process.
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -70,13 +70,12 @@ async def _previews(actor: Actor, project: Project, segment_id: UUID, env: str |
 
 
 async def _forks(actor: Actor, project: Project, segment_id: UUID) -> None:
-    made = iter(range(1_000))
 
     async def plain() -> None:
-        await environments.fork(actor, project.id, ForkOptions(f"plain-{next(made)}"))
+        await environments.fork(actor, project.id, ForkOptions(f"plain-{uuid4()}"))
 
     async def filtered() -> None:
-        options = ForkOptions(f"filtered-{next(made)}", segment_id=segment_id)
+        options = ForkOptions(f"filtered-{uuid4()}", segment_id=segment_id)
         fork = await environments.fork(actor, project.id, options)
         if fork.forked_count != USERS // 2 + 1:
             raise RuntimeError(f"{fork.forked_count}")
