@@ -4,15 +4,12 @@ import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from urllib.parse import unquote
 
 import msgspec
 from litestar import Request, Response, Router, get, post
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Parameter, RequestBody, Schema
-from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import HeaderParameter, QueryParameter
 from litestar.types import ASGIApp, HTTPScope, Middleware, Receive, Scope, Send
 
@@ -29,8 +26,8 @@ from app.rest.context import admit, implied_project
 from app.rest.errors import refusal
 from app.rest.metering import RATE, admit_known
 from app.rest.ofrep_answers import BulkAnswer, EvaluationAnswer, Evaluations, bulk, single
-from app.rest.operations import ApiOperation, Events
-from app.rest.parameter_shapes import CONTEXT
+from app.rest.ofrep_description import PROJECT_HEADER, Evaluating, EvaluatingAll
+from app.rest.operations import Events
 from app.rest.parameters import MAX_ID
 from app.rest.request import JSON, StrictRequest, environment_reference
 from app.services import evaluation, flag_stream, passes, stream_tickets
@@ -38,7 +35,6 @@ from app.services.flag_stream import FlagsChanged
 from app.services.passes import Pass
 from app.storage import codec
 
-PROJECT_HEADER: Final = "X-AgentStack-Project"
 _PASS: Final = "pass"  # noqa: S105
 _PROJECT_BYTES: Final = PROJECT_HEADER.lower().encode()
 _KEY_BYTES: Final = b"x-api-key"
@@ -58,70 +54,6 @@ Ticket = Annotated[
 Seen = Annotated[
     str | None, QueryParameter(description="From the address in `eventStreams`: what the client has evaluated.")
 ]
-
-_PROJECT: Final = (
-    Parameter(
-        name=PROJECT_HEADER,
-        param_in="header",
-        required=False,
-        schema=Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=MAX_ID),
-        description="The project's id, for a user's token; an API key implies it.",
-    ),
-    Parameter(
-        name="project_id",
-        param_in="query",
-        required=False,
-        schema=Schema(type=OpenAPIType.INTEGER, minimum=1, maximum=MAX_ID),
-        description="The same as the header, which wins over it.",
-    ),
-)
-_SEEN: Final = Parameter(
-    name="flagConfigEtag",
-    param_in="query",
-    required=False,
-    schema=Schema(type=OpenAPIType.STRING),
-    description="The `etag` of the event that made the client ask again.",
-)
-_TAG: Final = Parameter(
-    name="If-None-Match",
-    param_in="header",
-    required=False,
-    schema=Schema(type=OpenAPIType.STRING),
-    description="The `ETag` of the answer that the client has.",
-)
-_CONTEXT: Final = Schema(
-    type=OpenAPIType.OBJECT,
-    properties={
-        "context": Schema(
-            type=OpenAPIType.OBJECT,
-            description="What is known of the user; `targetingKey` names it.",
-            properties={"targetingKey": Schema(type=OpenAPIType.STRING, max_length=256)},
-        )
-    },
-)
-
-
-@dataclass
-class Evaluating(ApiOperation):
-    """Evaluating flags: the handlers read all by themselves."""
-
-    def describe(self) -> None:
-        """Add the body, the project and the environment."""
-        self.parameters = [*(self.parameters or ()), *_PROJECT, *CONTEXT]
-        self.request_body = RequestBody(required=False, content={JSON: OpenAPIMediaType(schema=_CONTEXT)})
-
-
-@dataclass
-class EvaluatingAll(Evaluating):
-    """Evaluating all flags."""
-
-    def describe(self) -> None:
-        """Add what makes it answer 304."""
-        super().describe()
-        assert self.parameters is not None
-        self.parameters = [*self.parameters, _TAG, _SEEN]
-        assert self.responses is not None
-        self.responses["304"] = OpenAPIResponse(description="`If-None-Match` names this answer.")
 
 
 async def admit_evaluation(request: StrictRequest) -> None:
