@@ -132,8 +132,9 @@ async def snapshot(actor: Actor, project_id: int, seen: str | None = None) -> Sn
     older, and is read anew. Raises ProjectNotFound, Forbidden.
     """
     await access.authorize(actor, project_id, Operation.EVALUATE)
-    found = await kept.get(project_id)
-    if seen is not None and seen != found.tag(now := time.monotonic()):
+    now = time.monotonic()
+    found = kept.at_hand(project_id, now) or await kept.get(project_id)
+    if seen is not None and seen != found.tag(now):
         found = await kept.get_newer(project_id, now)
     return found
 

@@ -44,6 +44,11 @@ class Kept(Generic[Key, Seen]):
         self._limit = limit
         self._entries: OrderedDict[Key, _Entry[Seen]] = OrderedDict()
 
+    def at_hand(self, key: Key, now: float) -> Seen | None:
+        """Return the thing if nothing has to be done for it at ``now``, a time of ``monotonic``: nearly always."""
+        entry = self._entries.get(key)
+        return entry.seen if entry is not None and now < entry.due else None
+
     async def get(self, key: Key) -> Seen:
         """Return the thing as it was at most a second ago. Raises what ``read`` raises."""
         now = time.monotonic()

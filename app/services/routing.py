@@ -91,7 +91,9 @@ kept: Final[Kept[int, Snapshot]] = Kept(_renewed, MAX_REMEMBERED)
 
 async def snapshot(project_id: int) -> Snapshot:
     """Return what decides where the project's users go, no older than a second. Raises ProjectNotFound."""
-    return (await kept.get(project_id)).at(time.monotonic())
+    now = time.monotonic()
+    found = kept.at_hand(project_id, now)
+    return found.at(now) if found is not None else (await kept.get(project_id)).at(time.monotonic())
 
 
 async def known(actor: Actor, project_id: int) -> Snapshot:
