@@ -9,6 +9,7 @@ from litestar.openapi.spec import (
     OpenAPIMediaType,
     OpenAPIResponse,
     Operation,
+    Parameter,
     Reference,
     RequestBody,
     Schema,
@@ -62,6 +63,8 @@ class ApiOperation(Operation):
         self._refuse(_REFUSALS if self.request_body is None else (*_REFUSALS, *_BODY_REFUSALS))
         self._exemplify()
         self.parameters = [shaped(parameter) for parameter in self.parameters or ()]
+        if any(isinstance(parameter, Parameter) and parameter.name == "If-Match" for parameter in self.parameters):
+            self._refuse(["412"])
         if self.takes_key:
             self.parameters = [*self.parameters, KEY]
         if self.is_tagged:

@@ -95,7 +95,7 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         return
     _query(case.query, {parameter.name for parameter in case.operation.query})
     _existing(case.path_parameters)
-    _headers(case.headers, case.method in ("PUT", "PATCH", "DELETE"))
+    _headers(case.headers, case.method in ("POST", "PUT", "PATCH", "DELETE"))
     if isinstance(case.body, dict):
         _body(case.body, case.query, case.path)
 
