@@ -85,6 +85,7 @@ CALLED_INSIDE = {
 }
 
 READS = (
+    "kinds.list_kinds "
     "backups.list_backups checkpoints.list_checkpoints checkpoints.snapshot comparison.diff"
     " comparison.environment_diff document_bodies.read documents.list_documents documents.read environments.find"
     " freezes.list_freezes freezes.living"
