@@ -1,10 +1,8 @@
 """The segment builder: who belongs to a segment, put together rule by rule, and how many that are."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
@@ -15,19 +13,16 @@ from app.dashboard.rendering import query
 from app.dashboard.visit import Problem, Visit
 from app.domain.errors import DomainError, MalformedJson, ValidationFailed
 from app.domain.json_text import check_storable, parse_json
-from app.domain.model import PROJECT_KEY, PROJECT_KIND, USER_KIND
-from app.domain.paging import MAX_LIMIT
 from app.domain.rules import Operator
-from app.domain.segments import SEGMENTS, Segment, segments_of
-from app.domain.values import Value, lookup
-from app.services import documents, environments
+from app.domain.values import Value
+from app.services import environments, segments
 from app.services.documents import Expected
+from app.services.segments import Preview, SegmentEntry
 from app.storage import codec
 
 ROWS: Final = 3
 """Rows of an empty builder."""
 MAX_ROWS: Final = 50
-SAMPLE: Final = 10
 _WORDS: Final = {
     Operator.EQ: "is",
     Operator.NEQ: "is not",
@@ -66,15 +61,6 @@ class Draft:
         return [*(_rule(row) for row in self.rows if row.field.strip()), *groups]
 
 
-@dataclass(frozen=True, slots=True)
-class Matching:
-    """How many users match, ``more`` than that if there are too many to be counted here, and the first of them."""
-
-    count: int
-    more: bool
-    keys: list[str]
-
-
 def _rule(row: Row) -> Value:
     listed = row.op in _LISTS and not row.value.lstrip().startswith("[")
     value: Value = [_value(part) for part in row.value.split(",")] if listed else _value(row.value)
@@ -104,11 +90,11 @@ def draft_of(form: Form) -> Draft:
     return Draft(form.text("segment_id"), form.text("name"), rows, form.text("groups"))
 
 
-def draft_of_segment(segment: Segment) -> Draft:
+def draft_of_segment(segment: SegmentEntry) -> Draft:
     """Return a segment as the builder shows it."""
     rows: list[Row] = []
     groups: list[Value] = []
-    for rule in segment.rules_json:
+    for rule in segment.rules:
         if isinstance(rule, dict) and rule.keys() == {"field", "op", "value"}:
             rows.append(Row(str(rule["field"]), str(rule["op"]), _written(rule["value"])))
         else:
@@ -131,22 +117,21 @@ async def _show(
     edit: UUID | None = None,
     *,
     draft: Draft | None = None,
-    matching: Matching | None = None,
+    matching: Preview | None = None,
     problem: Problem | None = None,
 ) -> Response[bytes]:
     shell = await visit.shell(project_id)
     chosen = await environments.get(visit.actor, env or shell.project.production_uuid, project_id)
-    document = await documents.read(visit.actor, project_id, str(chosen.uuid), PROJECT_KIND, PROJECT_KEY)
-    if draft is None and edit is not None:
-        known = segments_of(document.state).get(edit)
-        draft = draft_of_segment(known) if known else None
+    found = await segments.list_segments(visit.actor, project_id, str(chosen.uuid))
+    if draft is None:
+        draft = next((draft_of_segment(item) for item in found.segments if item.segment_id == edit), None)
     return visit.page(
         "segments.html",
         shell=shell,
         section="segments",
         chosen=chosen,
-        version=document.version,
-        segments=list(segments_of(document.state).values()),
+        version=found.version,
+        segments=found.segments,
         draft=draft or Draft("", "", [Row()] * ROWS, ""),
         operators=_WORDS,
         matching=matching,
@@ -166,48 +151,21 @@ async def build(visit: Here, project_id: ProjectId) -> Response[bytes]:
             return await _show(visit, project_id, env, draft=longer)
         rules = draft.rules()
         if form.text("do") == "preview":
-            return await _show(visit, project_id, env, draft=draft, matching=await _matching(visit, project_id, rules))
+            matching = await segments.preview(visit.actor, project_id, form.given("env"), rules=rules)
+            return await _show(visit, project_id, env, draft=draft, matching=matching)
         await _save(visit, project_id, draft, rules)
     except DomainError as error:
         return await _show(visit, project_id, env, draft=draft, problem=Problem("segment", error, form))
     return visit.to(f"/projects/{project_id}/segments{query(env=env)}", f"The segment {draft.name} is saved.")
 
 
-async def _matching(visit: Visit, project_id: int, rules: list[Value]) -> Matching:
-    page = await documents.list_documents(
-        visit.actor, project_id, visit.form.given("env"), USER_KIND, limit=MAX_LIMIT, rules=rules
-    )
-    return Matching(len(page.items), page.next_cursor is not None, [item.entity.key for item in page.items[:SAMPLE]])
-
-
 async def _save(visit: Visit, project_id: int, draft: Draft, rules: list[Value]) -> None:
-    if not draft.segment_id:
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        made: Value = {"segment_id": str(uuid4()), "name": draft.name, "rules": rules, "created_at": now}
-        await _rewrite(visit, project_id, lambda entries: [*entries, made])
+    env, expected = visit.form.given("env"), Expected(version=visit.form.given("version"))
+    segment_id = visit.form.uuid("segment_id")
+    if segment_id is None:
+        await segments.create(visit.actor, project_id, env, draft.name, rules, expected=expected)
         return
-
-    def changed(entry: Value) -> Value:
-        if isinstance(entry, dict) and _is(entry, draft.segment_id):
-            return {**entry, "name": draft.name, "rules": rules}
-        return entry
-
-    await _rewrite(visit, project_id, lambda entries: [changed(entry) for entry in entries])
-
-
-async def _rewrite(visit: Visit, project_id: int, change: Callable[[list[Value]], list[Value]]) -> None:
-    """Change the segments of the project document that was looked at. Raises VersionConflict if it is another now."""
-    env = visit.form.given("env")
-    document = await documents.read(visit.actor, project_id, env, PROJECT_KIND, PROJECT_KEY)
-    found = lookup(document.state, SEGMENTS)
-    segments: Value = change(found if isinstance(found, list) else [])
-    expected = Expected(version=visit.form.given("version") or document.version)
-    wanted: Value = {"config": {"segments": segments}}
-    await documents.merge(visit.actor, project_id, env, PROJECT_KIND, PROJECT_KEY, wanted, expected=expected)
-
-
-def _is(entry: Value, segment_id: str) -> bool:
-    return isinstance(entry, dict) and entry.get("segment_id") == segment_id
+    await segments.update(visit.actor, project_id, env, segment_id, name=draft.name, rules=rules, expected=expected)
 
 
 @post("/projects/{project_id:int}/segments/delete")
@@ -216,8 +174,10 @@ async def delete(visit: Here, project_id: ProjectId) -> Response[bytes]:
     form, env = visit.form, None
     try:
         env = form.uuid("env")
-        unwanted = form.text("segment_id")
-        await _rewrite(visit, project_id, lambda entries: [item for item in entries if not _is(item, unwanted)])
+        unwanted, expected = form.uuid("segment_id"), Expected(version=form.given("version"))
+        if unwanted is None:
+            raise ValidationFailed("Name a segment.", field="segment_id")
+        await segments.delete(visit.actor, project_id, form.given("env"), unwanted, expected=expected)
     except DomainError as error:
         return await _show(visit, project_id, env, problem=Problem("delete", error, form))
     return visit.to(f"/projects/{project_id}/segments{query(env=env)}", "The segment is deleted.")

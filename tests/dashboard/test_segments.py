@@ -22,7 +22,7 @@ async def test_a_segment_is_built_previewed_saved_changed_and_deleted(
     page = await browser.get(here)
     rules = {"field-0": "tier", "value-0": "premium", "field-1": "orders", "op-1": "gt", "value-1": "0"}
     page = await _sent(browser, page, here, "preview", name="Loyal", **rules)
-    assert "2 users of production match now. u1, u2" in page.text
+    assert "2 of 5 users of production match now. u1, u2" in page.text
     page = await _sent(browser, page, here, "row")
     assert page.form(here).fields["value-0"] == ["premium"]
     assert "field-3" in page.form(here).fields
