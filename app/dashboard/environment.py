@@ -8,10 +8,11 @@ from litestar.handlers import HTTPRouteHandler
 from app.dashboard.parameters import Cursor, EnvUuid, Here, ProjectId, UuidInQuery
 from app.dashboard.visit import Problem, Visit
 from app.domain.errors import DomainError
-from app.domain.model import EnvStatus
+from app.domain.model import EnvStatus, Project
 from app.domain.values import MISSING
-from app.services import comparison, deciding, environments, revert, rollouts, tree
+from app.services import comparison, deciding, environments, revert, rollouts, segments, tree
 from app.services.environments import EnvironmentUpdate
+from app.services.segments import SegmentEntry
 
 PAGE = 25
 AT = "/projects/{project_id:int}/environments/{env_uuid:uuid}"
@@ -47,8 +48,14 @@ async def show(visit: Visit, project_id: int, env_uuid: UUID, problem: Problem |
         rollout=rollout,
         request=await deciding.open_of(visit.actor, env_uuid, project_id) if living else None,
         counts=counts,
+        segments=await _segments(visit, shell.project),
         problem=problem,
     )
+
+
+async def _segments(visit: Visit, project: Project) -> list[SegmentEntry]:
+    """Return production's segments, whose users an environment can be given."""
+    return (await segments.list_segments(visit.actor, project.id, str(project.production_uuid))).segments
 
 
 @get(f"{AT}/changes")
@@ -82,6 +89,7 @@ async def update(visit: Here, project_id: ProjectId, env_uuid: EnvUuid) -> Respo
             name=form.text("name") if "name" in form else MISSING,
             expires_at=form.moment("expires_at") if "expires_at" in form else MISSING,
             shadow_writes=form.text("shadow_writes") == "on" if "shadow_shown" in form else MISSING,
+            segments=list(form.all("segments")) if "segments_shown" in form else MISSING,
             shadow_overwrite=form.text("shadow_overwrite") == "on" if "shadow_shown" in form else MISSING,
         )
         updated = await environments.update(visit.actor, env_uuid, wanted, project_id)

@@ -11,7 +11,7 @@ from app.dashboard.visit import LIVING, Problem, Visit
 from app.domain.errors import DomainError
 from app.domain.model import EnvStatus, EnvType
 from app.domain.plans import Limit, Usage, maximum
-from app.services import comparison, environments, plan_limits, projects
+from app.services import comparison, environments, plan_limits, projects, segments
 from app.services.branching import ForkOptions
 
 PAGE: Final = 50
@@ -69,6 +69,7 @@ async def _project_page(
         archived=archived,
         usage=_usage_rows(usage),
         type_options=[(item.value, words(item)) for item in EnvType if item is not EnvType.PRODUCTION],
+        segments=(await segments.list_segments(visit.actor, project_id, str(shell.project.production_uuid))).segments,
         problem=problem,
     )
 
@@ -88,6 +89,7 @@ async def fork(visit: Here, project_id: ProjectId) -> Response[bytes]:
             env_name=form.text("env_name"),
             env_type=EnvType(form.text("env_type", EnvType.SANDBOX.value)),
             parent_env_uuid=form.uuid("parent"),
+            segment_id=form.uuid("segment"),
             expires_at=form.moment("expires_at"),
         )
         made = await environments.fork(visit.actor, project_id, options)

@@ -2,7 +2,8 @@
 
 from app.domain.model import PROJECT_KEY, PROJECT_KIND, USER_KIND, Actor, Project
 from app.domain.segments import Segment, segments_of
-from app.services import documents
+from app.domain.values import Value
+from app.services import documents, segments
 from tests.dashboard.browser import Browser, Page
 
 
@@ -44,6 +45,26 @@ async def test_a_segment_is_built_previewed_saved_changed_and_deleted(
     assert (segment.name, len(segment.rules_json)) == ("Dear", 4)
     page = await browser.submit(page, f"{here}/delete")
     assert await _segments(actor, project) == []
+
+
+async def test_an_environment_serves_and_is_forked_with_a_segment(
+    browser: Browser, home: str, actor: Actor, project: Project
+) -> None:
+    for key, tier in (("u1", "premium"), ("u2", "free")):
+        await documents.put(actor, project.id, None, USER_KIND, key, {"tier": tier})
+    rules: list[Value] = [{"field": "tier", "op": "eq", "value": "premium"}]
+    made = await segments.create(actor, project.id, None, "Premium", rules)
+    page = await browser.submit(
+        await browser.get(home), f"{home}/fork", env_name="vip", segment=str(made.segment.segment_id)
+    )
+    here = page.answer.url.path
+    assert "u1" in (await browser.get(f"{here}/documents?kind=user")).text
+    assert "u2" not in (await browser.get(f"{here}/documents?kind=user")).text
+    page = await browser.submit(page, f"{here}/settings", segments=str(made.segment.segment_id))
+    assert "Segments 1" in page.text
+    listed = await browser.get(f"{home}/segments")
+    refused = await browser.submit(listed, f"{home}/segments/delete", 409)
+    assert "segment_in_use" in refused.text
 
 
 async def _segments(actor: Actor, project: Project) -> list[Segment]:
