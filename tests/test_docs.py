@@ -74,8 +74,8 @@ def test_the_tour_is_what_happens(demo: Served) -> None:
 
 def test_the_program_that_asks_for_a_flag(demo: Served) -> None:
     blocks: list[str] = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) == 1
-    program = blocks[0].replace("http://127.0.0.1:8000", demo.url).replace("strata_…", _printed(demo, "API key"))
+    (asking,) = [block for block in blocks if "openfeature" in block]
+    program = asking.replace("http://127.0.0.1:8000", demo.url).replace("strata_…", _printed(demo, "API key"))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     promised = re.search(r"# (.+)", program)
     assert promised is not None
