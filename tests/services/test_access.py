@@ -265,6 +265,8 @@ class Place:
         if function.__module__ in (canaries.__name__, rollouts.__name__):
             known["env_uuid"] = self.rolling_uuid
         needed = {name: known[name] for name, default in self._parameters(function).items() if not default}
+        if function is segments.preview:
+            needed["rules"] = known["rules"]
         return needed | ({} if project_id is None else {"project_id": project_id})
 
     def _wanted(self, function: Function) -> object:
