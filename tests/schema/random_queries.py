@@ -57,7 +57,9 @@ class Generator:
         given = []
         for argument_name, argument in field.args.items():
             value = self._value(argument_name, argument.type)
-            if value and (is_required_argument(argument) or self._random.random() < 0.5):
+            # Without a project most fields refuse, and an answer that is an error holds nothing to be counted.
+            needed = is_required_argument(argument) or argument_name == "projectId"
+            if value and (needed or self._random.random() < 0.5):
                 given.append(f"{argument_name}: {value}")
         arguments = f"({', '.join(given)})" if given else ""
         named = get_named_type(field.type)
