@@ -40,18 +40,19 @@ def mutation(resolver: Resolver) -> Resolver:
             info.context.replayed.append(info.path.key)
         return result
 
-    made = strawberry.mutation(run, description=_docstring(resolver))
-    for argument in made.arguments:
-        argument.description = "What is asked for."
-    return cast(Resolver, made)
+    return cast(Resolver, _mutation(run, _docstring(resolver)))
 
 
 def unkeyed_mutation(resolver: Resolver) -> Resolver:
     """Make a resolver a mutation that takes no idempotency key. Its docstring is the description."""
-    made = strawberry.mutation(resolver, description=_docstring(resolver))
+    return cast(Resolver, _mutation(resolver, _docstring(resolver)))
+
+
+def _mutation(run: Callable[..., Any], description: str) -> object:
+    made = strawberry.mutation(run, description=description)
     for argument in made.arguments:
         argument.description = "What is asked for."
-    return cast(Resolver, made)
+    return made
 
 
 def subscription(resolver: Resolver) -> Resolver:

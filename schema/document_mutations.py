@@ -15,7 +15,7 @@ from schema.describe import mutation, present
 from schema.documents import ResolvedDocument
 from schema.errors import Forbidden, InvalidTransition, NotFound, PatchTestFailed, ValidationFailed, VersionConflict
 from schema.history import ChangeNode
-from schema.inputs import MutationInput
+from schema.inputs import ContextInput
 from schema.scalars import JSON, JSONPointer, given
 
 
@@ -35,10 +35,7 @@ class PatchInput:
 
 
 @strawberry.input(description="What to write, and where.")
-class WriteDocumentInput(MutationInput):
-    project_id: int | None = strawberry.field(
-        default=None, description="Number of the project; may be left out where `envUuid` or the API key says it."
-    )
+class WriteDocumentInput(ContextInput):
     env_uuid: UUID | None = strawberry.field(
         default=None,
         description="Environment to write to; left out: the one that the request names, else production.",
@@ -60,10 +57,7 @@ class WriteDocumentInput(MutationInput):
 
 
 @strawberry.input(description="Which document to delete.")
-class DeleteDocumentInput(MutationInput):
-    project_id: int | None = strawberry.field(
-        default=None, description="Number of the project; may be left out where `envUuid` or the API key says it."
-    )
+class DeleteDocumentInput(ContextInput):
     env_uuid: UUID | None = strawberry.field(
         default=None,
         description="Environment to hide it in; left out: the one that the request names, else production.",

@@ -10,15 +10,12 @@ from app.services.documents import ANY, Expected
 from schema.context import Info
 from schema.describe import mutation
 from schema.errors import Forbidden, InvalidTransition, NotFound, ValidationFailed, VersionConflict
-from schema.inputs import MutationInput
+from schema.inputs import ContextInput
 from schema.segments import RuleInput, Segment, written
 
 
 @strawberry.input(description="The segment to make.")
-class CreateSegmentInput(MutationInput):
-    project_id: int | None = strawberry.field(
-        default=None, description="Number of the project; may be left out where `envUuid` or the API key says it."
-    )
+class CreateSegmentInput(ContextInput):
     env_uuid: UUID | None = strawberry.field(
         default=None,
         description="Environment to define it in; left out: the one that the request names, else production.",
@@ -31,10 +28,7 @@ class CreateSegmentInput(MutationInput):
 
 
 @strawberry.input(description="What to change of a segment; members left out stay as they are.")
-class UpdateSegmentInput(MutationInput):
-    project_id: int | None = strawberry.field(
-        default=None, description="Number of the project; may be left out where `envUuid` or the API key says it."
-    )
+class UpdateSegmentInput(ContextInput):
     env_uuid: UUID | None = strawberry.field(
         default=None,
         description="Environment to change it in; left out: the one that the request names, else production.",
@@ -48,10 +42,7 @@ class UpdateSegmentInput(MutationInput):
 
 
 @strawberry.input(description="The segment to delete.")
-class DeleteSegmentInput(MutationInput):
-    project_id: int | None = strawberry.field(
-        default=None, description="Number of the project; may be left out where `envUuid` or the API key says it."
-    )
+class DeleteSegmentInput(ContextInput):
     env_uuid: UUID | None = strawberry.field(
         default=None,
         description="Environment to delete it in; left out: the one that the request names, else production.",

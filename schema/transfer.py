@@ -13,7 +13,7 @@ from app.storage.codec import encode
 from schema.context import Info
 from schema.describe import mutation
 from schema.errors import Forbidden, InvalidTransition, NotFound, ValidationFailed
-from schema.inputs import MutationInput
+from schema.inputs import ContextInput
 from schema.scalars import JSON
 
 
@@ -25,10 +25,7 @@ class ImportedDocumentInput:
 
 
 @strawberry.input(description="Documents to replace or to make, each named once.")
-class ImportDocumentsInput(MutationInput):
-    project_id: int | None = strawberry.field(
-        default=None, description="Number of the project; may be left out where `envUuid` or the API key says it."
-    )
+class ImportDocumentsInput(ContextInput):
     env_uuid: UUID | None = strawberry.field(
         default=None, description="Environment to write to; left out: the one that the request names, else production."
     )

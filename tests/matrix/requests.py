@@ -19,7 +19,7 @@ from app.domain.audit import Action
 from app.domain.policy import Operation
 from schema.nodes import GlobalId
 from schema.root import schema, schema_text
-from tests.operations.world import AB_TEST, CALLS, PROJECT, USER, Mutation, Rest, World
+from tests.operations.world import AB_TEST, CALLS, PROJECT, SESSIONS, USER, Mutation, Rest, World
 
 SCHEMA = build_schema(schema_text())
 
@@ -84,7 +84,7 @@ BESIDE = {
 """Operations that no request is, but a part of one."""
 
 PUBLIC = {f"POST /api/auth/{name}" for name in ("register", "login", "refresh")}
-PUBLIC_MUTATIONS = {"register", "logIn", "refreshSession"}
+PUBLIC_MUTATIONS = SESSIONS - {"logOut"}
 """What asks for no token. Outside of ``/api/`` and ``/graphql`` there are only files and descriptions."""
 
 TWINS = {
